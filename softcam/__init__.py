@@ -1,0 +1,95 @@
+"""Self-explainable CNNs: class-evidence maps that are the prediction (SoftCAM).
+
+>>> from softcam import to_softcam
+>>> model = to_softcam(my_model)  # doctest: +SKIP
+>>> explanation = model.explain(images)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+# Idle OpenMP threads spin by default and take the core from the other process on small machines;
+# the runtime reads the variable once, when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from softcam.common import output_root, project_root, seed_everything  # noqa: E402
+from softcam.evidence import (  # noqa: E402
+    BlackBox,
+    Conversion,
+    Explanation,
+    SoftCAM,
+    elastic_net,
+    logit_control,
+    paper_lambdas,
+)
+
+if TYPE_CHECKING:
+    from softcam.checkpoints import export_checkpoint, load_checkpoint
+    from softcam.convert import to_softcam
+    from softcam.data import open_data
+    from softcam.evaluate import evaluate
+    from softcam.notebooks import run_notebooks
+    from softcam.profiles import load_profile
+    from softcam.report import write_report
+    from softcam.runs import Run, TrainConfig, find_runs
+    from softcam.training import predict, train
+
+__version__ = "0.1.0"
+
+# Loaded on first use: `import softcam` costs little more than `import torch`.
+_LAZY = {
+    "Run": "softcam.runs",
+    "TrainConfig": "softcam.runs",
+    "evaluate": "softcam.evaluate",
+    "export_checkpoint": "softcam.checkpoints",
+    "find_runs": "softcam.runs",
+    "load_checkpoint": "softcam.checkpoints",
+    "load_profile": "softcam.profiles",
+    "open_data": "softcam.data",
+    "predict": "softcam.training",
+    "run_notebooks": "softcam.notebooks",
+    "to_softcam": "softcam.convert",
+    "train": "softcam.training",
+    "write_report": "softcam.report",
+}
+
+__all__ = [
+    "BlackBox",
+    "Conversion",
+    "Explanation",
+    "Run",
+    "SoftCAM",
+    "TrainConfig",
+    "elastic_net",
+    "evaluate",
+    "export_checkpoint",
+    "find_runs",
+    "load_checkpoint",
+    "load_profile",
+    "logit_control",
+    "open_data",
+    "output_root",
+    "paper_lambdas",
+    "predict",
+    "project_root",
+    "run_notebooks",
+    "seed_everything",
+    "to_softcam",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'softcam' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,222 @@
+"""What training leaves on disk, written so that a kill at any point loses nothing finished.
+
+Order matters: the best weights and the table are replaced before the state to resume from, so a
+killed epoch is repeated as a whole, with the same result; done.json comes last of all.
+Weights are safetensors; the resume state is read with `weights_only=True`, never unpickled.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from softcam.common import (
+    SoftCAMError,
+    UnknownNameError,
+    atomic_path,
+    digest,
+    project_root,
+    write_json,
+)
+from softcam.evidence import BlackBox, SoftCAM
+from softcam.runs import SELECT, Run, TrainConfig, build_model
+
+__all__ = [
+    "best_epoch",
+    "checkpoint_command",
+    "environment",
+    "export_checkpoint",
+    "finish",
+    "keep_epoch",
+    "load_checkpoint",
+    "load_state",
+    "read_record",
+    "save_weights",
+]
+
+log = logging.getLogger(__name__)
+_PACKAGES = ("softcam", "torch", "torchvision", "timm", "numpy", "accelerate")
+
+
+def environment(device: Any = "cpu") -> dict[str, Any]:
+    """Versions, machine and threads, for environment.json."""
+
+    def version(name: str) -> str:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return "not installed"
+
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "-"),
+        "versions": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def best_epoch(history: list[dict[str, float]], select: str) -> int:
+    """The first epoch with the best validation value of `select`."""
+    values = [row[f"val_{select}"] for row in history]
+    return values.index(SELECT[select](values))
+
+
+def keep_epoch(
+    path: Path, model: nn.Module, optimizer: Any, select: str, history: list[dict[str, float]]
+) -> None:
+    """Best weights if the last epoch is the best so far, the table, then the resume state."""
+    if best_epoch(history, select) == len(history) - 1:
+        save_weights(path / "weights.safetensors", model)
+    _write_history(path, history)
+    core = getattr(optimizer, "optimizer", optimizer)
+    state = {"model": model.state_dict(), "optimizer": core.state_dict(), "history": history}
+    with atomic_path(path / "resume" / "state.pt") as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(path: Path, model: nn.Module, optimizer: Any) -> dict[str, Any] | None:
+    """Put model and optimizer where a killed run stopped; None when there is nothing to resume."""
+    file = path / "resume" / "state.pt"
+    if not file.is_file():
+        return None
+    state = torch.load(file, weights_only=True, map_location="cpu")
+    model.load_state_dict(state["model"])
+    getattr(optimizer, "optimizer", optimizer).load_state_dict(state["optimizer"])
+    log.info("%s goes on after epoch %d", path.name, len(state["history"]))
+    return state
+
+
+def save_weights(
+    file: Path,
+    model: nn.Module,
+    dtype: torch.dtype | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """The state dict as safetensors, atomically; floats as `dtype` where one is given."""
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for name, value in model.state_dict().items():
+        value = value.detach().cpu().contiguous()
+        tensors[name] = value.to(dtype) if dtype and value.is_floating_point() else value
+    with atomic_path(file) as temporary:
+        save_file(tensors, temporary, metadata=dict(metadata or {}))
+
+
+def finish(path: Path, model: nn.Module, select: str, history: list[dict[str, float]]) -> None:
+    """The last weights, and done.json, which makes the run a finished one."""
+    save_weights(path / "last.safetensors", model)
+    best = best_epoch(history, select)
+    files = ("weights.safetensors", "last.safetensors")
+    write_json(
+        path / "done.json",
+        {
+            "best_epoch": best,
+            "select": f"val_{select}",
+            "value": history[best][f"val_{select}"],
+            "sha256": {name: digest((path / name).read_bytes()) for name in files},
+            "seconds": sum(row["seconds"] for row in history),
+        },
+    )
+
+
+def export_checkpoint(run: Run, file: Path) -> Path:
+    """The best weights as one small file to ship: float16, configuration and command inside.
+
+    `load_checkpoint` reads it back; the metadata field `command` trains the same run again.
+    """
+    record = {**run.record, "run_id": run.id, "done": json.loads(_text(run.path / "done.json"))}
+    metadata = {
+        "format": "pt",
+        "softcam": json.dumps(record, sort_keys=True),
+        "command": checkpoint_command(run.config),
+    }
+    save_weights(file, run.model(), torch.float16, metadata)
+    return file
+
+
+def checkpoint_command(config: TrainConfig) -> str:
+    """The `softcam train` command line of a configuration; defaults are left out."""
+    default = TrainConfig()
+    words = ["softcam train", config.data]
+    for name, value in vars(config).items():
+        if name in ("data", "data_options") or value == getattr(default, name):
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if name == "normalize":
+            value = "/".join(",".join(map(str, part)) for part in value)
+        words.append(option if value is True else f"{option} {value}")
+    options = sorted(config.data_options.items())
+    words += [f"--data-option '{key}={json.dumps(value)}'" for key, value in options]
+    return " ".join(words)
+
+
+def load_checkpoint(name: str | Path) -> BlackBox | SoftCAM:
+    """A shipped model by name (`data/checkpoints/NAME.safetensors`) or by path, in eval mode.
+
+    Raises:
+        SoftCAMError: no such file, or a file that `export_checkpoint` did not write.
+    """
+    from safetensors.torch import load_file
+
+    file = _checkpoint_file(name)
+    record = read_record(file)
+    plain = {**record["config"], "weights": None, "pretrained": False, "freeze_bn": "no"}
+    config = TrainConfig.from_dict(plain)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(config, len(record["classes"]), record["normalize"])
+    wanted = model.state_dict()
+    tensors = load_file(file)
+    model.load_state_dict({key: value.to(wanted[key].dtype) for key, value in tensors.items()})
+    return model.eval()
+
+
+def read_record(name: str | Path) -> dict[str, Any]:
+    """What a shipped checkpoint says of itself: configuration, classes, normalisation, command."""
+    from safetensors import SafetensorError, safe_open
+
+    file = _checkpoint_file(name)
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except SafetensorError as error:
+        raise SoftCAMError(f"{file} is no whole safetensors file ({error}).") from error
+    if "softcam" not in metadata:
+        raise SoftCAMError(
+            f"{file} holds weights but no softcam configuration: "
+            "load it with `--weights`, or write it with `export_checkpoint`."
+        )
+    return {**json.loads(metadata["softcam"]), "command": metadata["command"]}
+
+
+def _checkpoint_file(name: str | Path) -> Path:
+    folder = project_root() / "data" / "checkpoints"
+    file = Path(name)
+    if file.suffix != ".safetensors":
+        file = folder / f"{name}.safetensors"
+    if not file.is_file():
+        known = [path.stem for path in folder.glob("*.safetensors")]
+        raise UnknownNameError("checkpoint", str(name), known)
+    return file
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _write_history(path: Path, history: list[dict[str, float]]) -> None:
+    import pandas as pd
+
+    with atomic_path(path / "history.csv") as temporary:
+        pd.DataFrame(history).to_csv(temporary, index=False)

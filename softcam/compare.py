@@ -1,0 +1,180 @@
+"""Two runs on the same images: how much better is one, and could it be chance?
+
+The difference is paired, image by image (or patient by patient), which is far sharper than two
+intervals side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from softcam.common import SoftCAMError, choose
+from softcam.metrics import Interval, Ratios, get_measure, paired_difference, paired_statistic
+from softcam.results import KEYS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Difference", "compare"]
+
+# Not means over images: they are computed again from labels and logits in every draw.
+_STATISTICS = ("auc", "quadratic-kappa", "ece")
+_ABOUT_MAPS = ("method", "gauge", "target", "fill", "occluded_run", "finding")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """a - b for one measure, on the same images.
+
+    Attributes:
+        metric: name of the measure.
+        value, low, high: the difference and its 95 % interval.
+        n: images that both have a value for.
+        kind: how the interval was made.
+        better: `a`, `b`, or `neither` where the interval holds 0.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    kind: str
+    better: str
+
+    def __str__(self) -> str:
+        return f"{self.metric}: {self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}], n = {self.n}"
+
+
+def compare(
+    per_image: pd.DataFrame,
+    a: str | Mapping[str, Any],
+    b: str | Mapping[str, Any],
+    metric: str,
+    *,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> Difference:
+    """The paired difference a - b of one measure between two runs, or two methods of one run.
+
+    Args:
+        per_image: second table of `evaluate`, or `results.read_results`.
+        a, b: a run id, or columns and values such as
+            `{"run_id": ..., "arm": "converted", "method": "softcam", "gauge": "contrast"}`.
+            Measures with steps need a `step`.
+        metric: name of a measure.
+        n_boot, seed: of the bootstrap; patients are drawn where they have several images.
+
+    Raises:
+        SoftCAMError: a selection that holds nothing, or more than one value an image; the
+            message names the columns that still differ.
+    """
+    measure = get_measure(metric)
+    if metric in _STATISTICS:
+        interval, n = _statistic(per_image, a, b, measure.function, n_boot, seed)
+    else:
+        interval, n = _ratio(per_image, a, b, metric, n_boot, seed)
+    value, low, high = (float(np.squeeze(each)) for each in interval)
+    ahead = 0 if not (low > 0 or high < 0) else (1 if low > 0 else -1)
+    if measure.direction == "lower":
+        ahead = -ahead
+    better = {1: "a", -1: "b", 0: "neither"}[ahead]
+    return Difference(metric, value, low, high, n, interval.kind, better)
+
+
+def _ratio(
+    table: pd.DataFrame, a: Any, b: Any, metric: str, n_boot: int, seed: int
+) -> tuple[Interval, int]:
+    sides = [_select(table, {**_where(side), "metric": metric}) for side in (a, b)]
+    ids = _shared(*sides)
+    first, second = (
+        Ratios((own["value"] * own["weight"]).to_numpy(), own["weight"].to_numpy())
+        for own in (side.loc[ids] for side in sides)
+    )
+    return paired_difference(first, second, n_boot, seed, _patients(sides[0], ids)), len(ids)
+
+
+def _statistic(
+    table: pd.DataFrame, a: Any, b: Any, function: Callable[..., float], n_boot: int, seed: int
+) -> tuple[Interval, int]:
+    wheres = [
+        {key: value for key, value in _where(side).items() if key not in _ABOUT_MAPS}
+        for side in (a, b)
+    ]
+    labels = [_select(table, {**where, "metric": "label"}) for where in wheres]
+    ids = _shared(*labels)
+    y = labels[0].loc[ids, "value"].to_numpy().astype(int)
+    logits = [_logits(table, where, ids) for where in wheres]
+    link = "sigmoid" if logits[0].shape[1] == 1 else "softmax"
+
+    def statistic(labels: np.ndarray, z: np.ndarray) -> float:
+        return function(labels, z, link)
+
+    groups = _patients(labels[0], ids)
+    interval = paired_statistic(
+        statistic, (y, logits[0]), (y, logits[1]), n_boot=n_boot, seed=seed, groups=groups
+    )
+    return interval, len(ids)
+
+
+def _where(side: str | Mapping[str, Any]) -> dict[str, Any]:
+    return {"run_id": side} if isinstance(side, str) else dict(side)
+
+
+def _matching(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows with these values; of a black box's run its own, unless `converted` is asked for."""
+    kept = np.ones(len(table), bool)
+    for column, value in where.items():
+        choose("column", column, KEYS)
+        kept &= (table[column] == str(value)).to_numpy()
+    rows = table[kept]
+    arms = rows["arm"].astype(str)
+    if "arm" not in where and set(arms) == {"black-box", "converted"}:
+        own = "converted" if where.get("method") == "softcam" else "black-box"
+        rows = rows[(arms == own).to_numpy()]
+    if rows.empty:
+        raise SoftCAMError(
+            f"there are no rows for {dict(where)}: see what the columns of per_image.parquet hold."
+        )
+    return rows
+
+
+def _select(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    """One row an image, indexed by image id."""
+    rows = _matching(table, where)
+    if rows["image_id"].astype(str).duplicated().any():
+        differ = [
+            f"{c} ({', '.join(map(str, rows[c].unique()[:4]))})"
+            for c in KEYS
+            if rows[c].astype(str).nunique() > 1
+        ]
+        raise SoftCAMError(
+            f"{dict(where)} holds several values an image: choose one of {'; '.join(differ)}."
+        )
+    return rows.set_index(rows["image_id"].astype(str))
+
+
+def _logits(table: pd.DataFrame, where: Mapping[str, Any], ids: list[str]) -> np.ndarray:
+    rows = _matching(table, {**where, "metric": "logit"})
+    names = sorted(rows["target"].astype(str).unique(), key=lambda name: int(name.split(":")[1]))
+    columns = [_select(rows, {"target": name}).loc[ids, "value"].to_numpy() for name in names]
+    return np.stack(columns, 1)
+
+
+def _shared(first: pd.DataFrame, second: pd.DataFrame) -> list[str]:
+    there = set(second.index)
+    ids = [i for i in first.index if i in there]
+    if not ids:
+        raise SoftCAMError(
+            "the two runs have no image in common: a paired difference needs the same test images."
+        )
+    return ids
+
+
+def _patients(side: pd.DataFrame, ids: list[str]) -> np.ndarray | None:
+    patients = side.loc[ids, "patient_id"].astype(str).to_numpy()
+    return None if len(set(patients)) == len(patients) else patients

@@ -1,0 +1,54 @@
+"""Maps that know nothing about the model: the floor every method has to clear.
+
+`random` is one uniform number a cell, `centre` falls off from the middle of the image, which is
+where a photographer puts the subject. Both have the resolution of the model's last feature map.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import torch
+from torch import Tensor, nn
+
+from softcam.explainers.features import feature_size
+from softcam.explainers.registry import explainer
+from softcam.metrics.floors import centre_map, random_maps
+
+__all__ = ["centre", "random"]
+
+
+@explainer(
+    name="random",
+    title="Random map",
+    paper="control; Adebayo et al., NeurIPS 2018, on why one is needed",
+    cost="none",
+    gauges=("-",),
+    needs="images",
+)
+def random(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    """Uniform in [-1, 1) at each cell, (B, h, w); the same image always gets the same map.
+
+    The seed is a checksum of the image, so that the map does not depend on the batch around it.
+    """
+    keys = [zlib.crc32(pixels.numpy().tobytes()) for pixels in _eight_bit(images)]
+    return random_maps(keys, feature_size(model, images)).to(images.device)
+
+
+def _eight_bit(images: Tensor) -> Tensor:
+    """Whole grey levels, so that the seed does not hang on the last bit of a float."""
+    return (images.detach().cpu() * 255).round().to(torch.uint8).contiguous()
+
+
+@explainer(
+    name="centre",
+    title="Centre",
+    paper="control; the centre bias of photographs, Tatler, J. Vision 2007",
+    cost="none",
+    gauges=("-",),
+    needs="images",
+)
+def centre(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    """A Gaussian on the centre of the image, in (0, 1], the same for all images: (B, h, w)."""
+    one = centre_map(feature_size(model, images))
+    return one.to(images).expand(len(images), *one.shape)

@@ -1,0 +1,172 @@
+"""The list of explainers: one signature, looked up by name.
+
+An explainer is a function `f(model, images, targets) -> maps`, with images (B, 3, H, W) in
+[0, 1], targets LongTensor (B,) and maps (B, h, w): raw, signed, at the method's own resolution.
+A new method is one file with one decorated function, imported in `softcam/explainers/__init__.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from softcam.common import SoftCAMError, choose
+from softcam.evidence import SoftCAM
+from softcam.explainers.features import undisturbed
+
+__all__ = ["Explainer", "class_maps", "explain_with", "explainer", "explainers", "get_explainer"]
+
+Gauge = Literal["raw", "centred", "contrast", "-"]
+Needs = Literal["evidence", "features", "images"]
+Explain = Callable[[nn.Module, Tensor, Tensor], Tensor]
+ClassMaps = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A method and what a reader should know about it.
+
+    Attributes:
+        name: how tables and commands call it.
+        title: how figures call it.
+        paper: where it comes from.
+        cost: what it takes beside the prediction, in words.
+        gauges: the zeros in which its maps can be read; `-` where classes share one map.
+        needs: `evidence` (a SoftCAM), `features` (a net with a spatial map) or `images` (any).
+        function: (model, images, targets) to maps.
+        all_classes: (model, images) to logits (B, C) and maps (B, C, h, w), where one pass
+            serves all classes; None calls `function` once a class.
+    """
+
+    name: str
+    title: str
+    paper: str
+    cost: str
+    gauges: tuple[Gauge, ...]
+    needs: Needs
+    function: Explain
+    all_classes: ClassMaps | None = None
+
+    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        return self.function(model, images, targets)
+
+
+_EXPLAINERS: dict[str, Explainer] = {}
+
+
+def explainer(
+    *,
+    name: str,
+    title: str,
+    paper: str,
+    cost: str,
+    gauges: tuple[Gauge, ...],
+    needs: Needs,
+    all_classes: ClassMaps | None = None,
+) -> Callable[[Explain], Explain]:
+    """Register the decorated function under `name`; the fields are those of `Explainer`."""
+
+    def register(function: Explain) -> Explain:
+        if name in _EXPLAINERS:
+            raise SoftCAMError(f"an explainer named {name!r} is registered already: rename one.")
+        _EXPLAINERS[name] = Explainer(
+            name, title, paper, cost, gauges, needs, function, all_classes
+        )
+        return function
+
+    return register
+
+
+def explainers() -> dict[str, Explainer]:
+    """All registered methods by name."""
+    return dict(_EXPLAINERS)
+
+
+def get_explainer(name: str) -> Explainer:
+    """The method of that name.
+
+    Raises:
+        UnknownNameError: no such method; the message carries the closest names.
+    """
+    return _EXPLAINERS[choose("method", name, _EXPLAINERS)]
+
+
+def explain_with(name: str, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    """Explain one class an image, with everything checked before and after.
+
+    Args:
+        name: a registered method.
+        model: `BlackBox`, `SoftCAM` or, where the method allows it, any classifier.
+        images: (B, 3, H, W) float in [0, 1].
+        targets: LongTensor (B,), the class to explain in each image.
+
+    Returns:
+        (B, h, w): raw, signed, detached, at the method's own resolution.
+
+    Raises:
+        SoftCAMError: the model does not give what the method needs, or targets of the wrong
+            length, type or range.
+    """
+    method = get_explainer(name)
+    check_needs(method, model)
+    with undisturbed(model), torch.no_grad():
+        classes = model(images[:1]).shape[1]
+    check_targets(targets, len(images), classes)
+    maps = method(model, images, targets.to(images.device)).detach()
+    if maps.ndim != 3 or len(maps) != len(images):
+        raise SoftCAMError(
+            f"the method {name!r} returned shape {tuple(maps.shape)} for {len(images)} images: "
+            "an explainer returns one map (h, w) an image."
+        )
+    return maps
+
+
+def class_maps(name: str, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (B, C) and the maps of all classes (B, C, h, w), raw and signed.
+
+    In one pass where the method can; otherwise the method is called once a class.
+    """
+    method = get_explainer(name)
+    check_needs(method, model)
+    if method.all_classes is not None:
+        logits, maps = method.all_classes(model, images)
+        return logits.detach(), maps.detach()
+    with undisturbed(model), torch.no_grad():
+        logits = model(images)
+    one_class = torch.zeros(len(images), dtype=torch.long, device=images.device)
+    each = [method(model, images, one_class + c) for c in range(logits.shape[1])]
+    return logits.detach(), torch.stack(each, 1).detach()
+
+
+def check_needs(method: Explainer, model: nn.Module) -> None:
+    """Raise `SoftCAMError` unless the model gives what the method reads."""
+    if method.needs == "evidence" and not isinstance(model, SoftCAM):
+        raise SoftCAMError(
+            f"the method {method.name!r} reads evidence maps, which a {type(model).__name__} does "
+            "not have: convert it with to_softcam(model), or use 'grad-cam'."
+        )
+    if not isinstance(model, nn.Module):
+        raise SoftCAMError(f"expected a torch module as model, found {type(model).__name__}.")
+
+
+def check_targets(targets: Tensor, images: int, classes: int) -> None:
+    """Raise `SoftCAMError` unless targets is a LongTensor (B,) of classes the model has."""
+    if not isinstance(targets, Tensor) or targets.dtype != torch.long:
+        found = targets.dtype if isinstance(targets, Tensor) else type(targets).__name__
+        raise SoftCAMError(
+            f"targets must be a LongTensor, one class an image; found {found}: "
+            "torch.tensor(classes, dtype=torch.long) makes one."
+        )
+    if targets.shape != (images,):
+        raise SoftCAMError(
+            f"expected one target an image, shape ({images},), found {tuple(targets.shape)}."
+        )
+    if images and not 0 <= int(targets.min()) <= int(targets.max()) < classes:
+        raise SoftCAMError(
+            f"targets run from {int(targets.min())} to {int(targets.max())}, but the model has "
+            f"classes 0 to {classes - 1}."
+        )

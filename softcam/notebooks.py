@@ -1,0 +1,193 @@
+"""Run the numbered notebooks in order with papermill, and gather what they leave.
+
+A finished notebook is not run again as long as its source, its parameters and the package are
+the same; after a failure the next call goes on with the notebook that failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from softcam.common import (
+    SoftCAMError,
+    UnknownNameError,
+    choose,
+    digest,
+    project_root,
+    runs_root,
+    write_json,
+)
+from softcam.profiles import load_profile
+
+__all__ = ["TUTORIAL", "NotebookFailed", "notebook_names", "notebook_parameters", "run_notebooks"]
+
+log = logging.getLogger(__name__)
+TUTORIAL = ("00", "01", "02", "03", "04", "05", "06")
+
+
+class NotebookFailed(SoftCAMError):
+    """A cell of a notebook raised; says which, and where the half-run notebook lies."""
+
+
+def notebook_folder() -> Path:
+    """`notebooks/` of the checkout that holds this package."""
+    folder = Path(__file__).resolve().parent.parent / "notebooks"
+    if not folder.is_dir():
+        raise SoftCAMError(
+            f"no notebooks beside the package ({folder} is missing): they live in the repository, "
+            "clone it and run `python start.py tutorial` there."
+        )
+    return folder
+
+
+def notebook_names() -> list[str]:
+    """The numbered notebooks in order, without the suffix."""
+    return sorted(path.stem for path in notebook_folder().glob("[0-9][0-9]_*.ipynb"))
+
+
+def select_notebooks(words: Sequence[str]) -> list[str]:
+    """`tutorial`, `all`, numbers (`03`) or names, as notebook names in order."""
+    known = notebook_names()
+    chosen: set[str] = set()
+    for word in words:
+        if word == "all":
+            chosen.update(known)
+        elif word == "tutorial":
+            chosen.update(name for name in known if name[:2] in TUTORIAL)
+        else:
+            found = [name for name in known if word in (name, name[:2])]
+            if not found:
+                raise UnknownNameError("notebook", word, [*known, "tutorial", "all"])
+            chosen.update(found)
+    return sorted(chosen)
+
+
+def notebook_parameters(name: str) -> dict[str, Any]:
+    """The parameters a notebook declares in its `parameters` cell, with their default text."""
+    import papermill
+
+    path = notebook_folder() / f"{choose('notebook', name, notebook_names())}.ipynb"
+    with _quiet("papermill"):
+        found = papermill.inspect_notebook(str(path))
+    return {key: value["default"] for key, value in found.items()}
+
+
+def run_notebooks(
+    words: Sequence[str] = ("tutorial",),
+    *,
+    profile: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    resume: bool = True,
+    progress: bool = True,
+) -> Path:
+    """Execute notebooks in order; returns the folder with what they made.
+
+    The folder holds the executed notebooks, `figures/`, `results.csv` and `progress.json`.
+
+    Args:
+        words: `tutorial`, `all`, numbers or names.
+        profile: quick, tutorial, laptop or full; None as in `load_profile`.
+        parameters: further parameters; each must be declared by every notebook that is run.
+        out: default `runs/tutorial`, or `runs/WORD` for other words.
+        resume: skip notebooks that are done already.
+        progress: show a progress bar.
+
+    Raises:
+        UnknownNameError: a notebook, profile or parameter that does not exist.
+        NotebookFailed: a cell raised; earlier notebooks are kept, the next call goes on here.
+    """
+    names = select_notebooks(words)
+    values = {"profile": load_profile(profile).name, **(parameters or {})}
+    for name in names:  # all of them first: an unknown word should not cost ten minutes
+        for key in values:
+            choose(f"parameter of notebook {name}", key, notebook_parameters(name))
+    folder = Path(out) if out else runs_root() / "-".join(words)
+    folder = folder.resolve()
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    done = _read_progress(folder) if resume else {}
+    with tqdm(names, disable=not progress, unit="notebook") as bar:
+        for name in bar:
+            bar.set_description(name)
+            key = _state_digest(name, values)
+            target = folder / f"{name}.ipynb"
+            if done.get(name, {}).get("digest") == key and target.is_file():
+                continue
+            started = time.perf_counter()
+            _execute(name, target, values)
+            done[name] = {"digest": key, "seconds": round(time.perf_counter() - started, 1)}
+            write_json(folder / "progress.json", {"profile": values["profile"], "notebooks": done})
+    return folder
+
+
+def _execute(name: str, target: Path, values: dict[str, Any]) -> None:
+    import papermill
+
+    source = notebook_folder() / f"{name}.ipynb"
+    half = target.with_suffix(".running.ipynb")
+    environment = {"SOFTCAM_OUT": str(target.parent), "SOFTCAM_PROFILE": str(values["profile"])}
+    try:
+        with _quiet("papermill"), _variables(environment):
+            papermill.execute_notebook(
+                str(source),
+                str(half),
+                parameters=values,
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=str(source.parent),
+            )
+    except papermill.PapermillExecutionError as error:
+        raise NotebookFailed(
+            f"notebook {name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}. "
+            f"The half-run notebook is {half}; mend the cause and run the same command again."
+        ) from error
+    os.replace(half, target)
+
+
+def _state_digest(name: str, values: dict[str, Any]) -> str:
+    package = Path(__file__).resolve().parent
+    code = b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))
+    source = (notebook_folder() / f"{name}.ipynb").read_bytes()
+    return digest(source, values, code, str(project_root()), length=16)
+
+
+def _read_progress(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "progress.json").read_text(encoding="utf-8"))["notebooks"]
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+@contextlib.contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the kernels that start inside the block."""
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

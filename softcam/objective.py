@@ -1,0 +1,119 @@
+"""What is minimised, and with which steps: loss, penalty, optimizer and learning rate.
+
+The arms differ in `losses` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from softcam.evidence import elastic_net, logit_control
+from softcam.runs import TrainConfig
+
+__all__ = [
+    "build_optimizer",
+    "class_weights",
+    "cross_entropy",
+    "divergence",
+    "freezes_bn",
+    "learning_rate",
+    "losses",
+]
+
+
+def losses(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    config: TrainConfig,
+    record: dict[str, Any],
+    weights: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the logits, and the arm's penalty on the maps (equation 5): two scalars."""
+    if config.arm in ("black-box", "dense"):
+        logits = model(images)
+        return cross_entropy(logits, labels, config.link, weights), logits.new_zeros(())
+    core: Any = model.module if hasattr(model, "module") else model
+    maps = core.evidence_maps(images)  # (B, C, h, w)
+    ce = cross_entropy(maps.mean((2, 3)), labels, config.link, weights)
+    if config.arm == "logit-control":
+        return ce, logit_control(maps, record["lambda1"])
+    return ce, elastic_net(maps, record["lambda1"], record["lambda2"])
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, link: str, weights: Tensor | None) -> Tensor:
+    """Mean cross-entropy in nats: softmax over C logits, or a sigmoid on one."""
+    logits = logits.float()
+    if weights is not None:
+        weights = weights.to(logits.device)
+    if link == "softmax":
+        return F.cross_entropy(logits, labels, weight=weights)
+    sample = None if weights is None else weights[labels]
+    loss = F.binary_cross_entropy_with_logits(
+        logits[:, 0], labels.float(), weight=sample, reduction="sum"
+    )
+    return loss / (labels.numel() if sample is None else sample.sum())
+
+
+def class_weights(labels: np.ndarray, classes: int) -> Tensor:
+    """(C,) inverse class frequencies, scaled so that their mean over the images is 1."""
+    counts = np.bincount(labels, minlength=classes)
+    return torch.tensor(len(labels) / (classes * np.maximum(counts, 1)), dtype=torch.float32)
+
+
+def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
+    """The rate of one step.
+
+    `adamw`: linear warm-up over the first tenth, then a cosine to 0, a step at a time.
+    `sgd-paper`: a cosine an epoch, frozen at a tenth of the start (1e-3 to 1e-4 in the paper).
+    """
+    if config.optimizer == "sgd-paper":
+        cosine = 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+        return config.lr * max(cosine, 0.1)
+    total = config.epochs * steps
+    done = epoch * steps + step
+    warm = max(1, total // 10)
+    if done < warm:
+        return config.lr * (done + 1) / warm
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (done - warm) / max(1, total - warm)))
+
+
+def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """AdamW without decay on biases and norms, or the paper's SGD with Nesterov momentum 0.9."""
+    if config.optimizer == "sgd-paper":
+        return torch.optim.SGD(
+            model.parameters(), config.lr, 0.9, weight_decay=config.weight_decay, nesterov=True
+        )
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def freezes_bn(config: TrainConfig) -> bool:
+    """Whether batch-norm statistics stay as they came (see `TrainConfig.freeze_bn`)."""
+    given = bool(config.weights or config.pretrained)
+    return config.freeze_bn in ("yes", "force") or (
+        config.freeze_bn == "auto" and given and config.batch_size < 16
+    )
+
+
+def divergence(
+    config: TrainConfig, epoch: int, step: int, lr: float, ce: Tensor, penalty: Tensor
+) -> str:
+    """Where the loss stopped being a number, which part of it did, and what to try."""
+    culprit = "penalty" if torch.isfinite(ce) else "cross-entropy"
+    return (
+        f"training of arm {config.arm} diverged in epoch {epoch}, batch {step}: the {culprit} is "
+        f"not a number (cross-entropy {float(ce.detach()):g}, penalty "
+        f"{float(penalty.detach()):g}). Try a lower lr (now {lr:g}), a smaller penalty weight, "
+        "mixed_precision='no', or look at the images of the batch."
+    )

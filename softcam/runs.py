@@ -1,0 +1,311 @@
+"""A run: its configuration, its directory, and what can be read back from it.
+
+`runs/DATASET/MODEL-ARM-sSEED-HASH8/` holds config.json (resolved), weights.safetensors (best by
+the named validation metric), last.safetensors, history.csv, environment.json and, last of all,
+done.json. A directory without done.json is not a finished run, whatever else is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import nn
+
+from softcam.common import SoftCAMError, UnknownNameError, choose, digest, runs_root
+from softcam.evidence import BlackBox, SoftCAM, paper_lambdas
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from softcam.data.records import ImageSet, Splits
+
+__all__ = ["ARMS", "Run", "TrainConfig", "build_model", "find_runs", "run_directory"]
+
+ARMS: dict[str, tuple[bool, bool]] = {  # arm: (has an L1 weight, has an L2 weight)
+    "black-box": (False, False),
+    "dense": (False, False),
+    "sparse": (True, False),
+    "ridge": (False, True),
+    "elastic": (True, True),
+    "logit-control": (True, False),
+}
+SELECT = {"auc": max, "accuracy": max, "quadratic-kappa": max, "loss": min}
+# What says where things lie, not what is computed.
+_NOT_HASHED = ("data", "weights")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training result; every option of `softcam train` is one of these.
+
+    Attributes:
+        data: `phantoms:cxr`, `phantoms:oct`, `phantoms:fundus` or `folder:PATH`.
+        size: image side in pixels.
+        data_options: keywords of the data source (`n_train`, `difficulty`, `finding_classes` ...).
+        model: timm name with options, `resnet10t-w32-os8`, or a torchvision name.
+        arm: black-box, dense, sparse, ridge, elastic or logit-control.
+        l1_per_cell, l2_per_cell: penalty weights per cell (see `evidence.paper_lambdas`).
+        epochs, batch_size, lr, weight_decay: as usual; the last partial batch is dropped.
+        optimizer: `adamw` (warm-up and cosine a step) or `sgd-paper` (clipped cosine an epoch).
+        augment: a policy of `data.transforms`: none, flip, light, fundus.
+        class_weights: weigh the cross-entropy by inverse class frequency.
+        freeze_bn: `auto` (only for given weights and batches under 16), `yes`, `no`, or `force`
+            (also from scratch, where frozen statistics are those of nothing).
+        weights: a local safetensors file in timm's format; pretrained: timm's own download.
+        normalize: ((r, g, b) means, (r, g, b) stds) on [0, 1]; None measures the training split.
+        link: `softmax`, or `sigmoid` (two classes, one logit).
+        select: validation metric that names the best epoch: auc, accuracy, quadratic-kappa or loss.
+        seed: initialisation, order, augmentation and dropout.
+        mixed_precision: `no`, `bf16` or `fp16`.
+    """
+
+    data: str = "phantoms:cxr"
+    size: int = 96
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    model: str = "resnet10t-w32-os8"
+    arm: str = "dense"
+    l1_per_cell: float = 0.0
+    l2_per_cell: float = 0.0
+    epochs: int = 10
+    batch_size: int = 32
+    optimizer: Literal["adamw", "sgd-paper"] = "adamw"
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    augment: str = "flip"
+    class_weights: bool = False
+    freeze_bn: Literal["auto", "yes", "no", "force"] = "auto"
+    weights: str | None = None
+    pretrained: bool = False
+    normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    link: Literal["softmax", "sigmoid"] = "softmax"
+    select: str = "auc"
+    seed: int = 0
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+
+    def __post_init__(self) -> None:
+        choose("arm", self.arm, ARMS)
+        choose("optimizer", self.optimizer, ("adamw", "sgd-paper"))
+        choose("validation metric", self.select, SELECT)
+        choose("link", self.link, ("softmax", "sigmoid"))
+        choose("freeze_bn", self.freeze_bn, ("auto", "yes", "no", "force"))
+        choose("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
+        for name in ("size", "epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise SoftCAMError(f"{name} must be at least 1, found {getattr(self, name)}.")
+        if self.l1_per_cell < 0 or self.l2_per_cell < 0:
+            raise SoftCAMError(
+                f"penalty weights must be >= 0, found {self.l1_per_cell} and {self.l2_per_cell}."
+            )
+        found = (self.l1_per_cell > 0, self.l2_per_cell > 0)
+        if found != ARMS[self.arm]:
+            wants = ["0", "> 0"]
+            l1, l2 = (wants[need] for need in ARMS[self.arm])
+            raise SoftCAMError(
+                f"arm {self.arm!r} wants l1_per_cell {l1} and l2_per_cell {l2}, "
+                f"found {self.l1_per_cell} and {self.l2_per_cell}."
+            )
+        if self.freeze_bn == "yes" and not (self.weights or self.pretrained):
+            raise SoftCAMError(
+                "freeze_bn='yes' from scratch would freeze the statistics of random numbers: "
+                "give weights, leave it at 'auto', or say 'force' if you mean it."
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Build from plain values (JSON, YAML); an unknown name raises with the closest one."""
+        known = [f.name for f in fields(cls)]
+        for name in values:
+            choose("training option", name, known)
+        clean = dict(values)
+        if clean.get("normalize"):
+            mean, std = clean["normalize"]
+            clean["normalize"] = (tuple(mean), tuple(std))
+        return cls(**clean)
+
+    def with_arm(self, arm: str, l1_per_cell: float = 0.0, l2_per_cell: float = 0.0) -> TrainConfig:
+        """The same start, data, order and epochs with another penalty: what a fair arm is."""
+        return replace(self, arm=arm, l1_per_cell=l1_per_cell, l2_per_cell=l2_per_cell)
+
+    def outputs(self, classes: int) -> int:
+        """Number of logits for a number of classes: one for a two-class sigmoid."""
+        if self.link == "softmax":
+            return classes
+        if classes != 2:
+            raise SoftCAMError(f"a sigmoid link takes two classes here, the data have {classes}.")
+        return 1
+
+
+def run_hash(config: TrainConfig, fingerprint: str) -> str:
+    """Eight hex digits over what decides the result; paths stay out, contents come in."""
+    values = {k: v for k, v in asdict(config).items() if k not in _NOT_HASHED}
+    values["data_options"] = dict(config.data_options)
+    weights = Path(config.weights).read_bytes() if config.weights else b""
+    return digest(values, fingerprint, weights, length=8)
+
+
+def run_directory(config: TrainConfig, data: Splits) -> Path:
+    """Where the run of this configuration on these data lies (it may not exist yet)."""
+    name = f"{config.model}-{config.arm}-s{config.seed}-{run_hash(config, data.fingerprint)}"
+    return runs_root() / data.name / name
+
+
+def build_model(config: TrainConfig, classes: int, normalize: Any) -> BlackBox | SoftCAM:
+    """The untrained network of an arm; every arm starts from the same numbers for a seed."""
+    from softcam.backbones import build_net
+    from softcam.common import seed_everything
+    from softcam.convert import to_softcam
+
+    seed_everything(config.seed)
+    net = build_net(
+        config.model,
+        config.outputs(classes),
+        pretrained=config.pretrained,
+        weights=Path(config.weights) if config.weights else None,
+    )
+    black_box = BlackBox(net, normalize, config.link)
+    return black_box if config.arm == "black-box" else to_softcam(black_box)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run on disk. Open one with `Run.open(path)` or get it from `train`."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a finished run; anything else is an error that says what is missing."""
+        path = Path(path)
+        if not path.is_dir():
+            known = [str(run.path.relative_to(runs_root())) for run in find_runs()]
+            raise UnknownNameError("run", str(path), known)
+        if not (path / "done.json").is_file():
+            raise SoftCAMError(
+                f"{path} is not a finished run (no done.json): run the same `softcam train` "
+                "command again, it goes on where it stopped."
+            )
+        return cls(path)
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """config.json: the resolved configuration and what follows from it."""
+        return json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+
+    @property
+    def config(self) -> TrainConfig:
+        return TrainConfig.from_dict(self.record["config"])
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def arm(self) -> str:
+        return self.config.arm
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    @property
+    def dataset(self) -> str:
+        return str(self.record["dataset"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.record["classes"])
+
+    @property
+    def lambdas(self) -> tuple[float, float]:
+        """(lambda1, lambda2) on the paper's scale, on the sums."""
+        return float(self.record["lambda1"]), float(self.record["lambda2"])
+
+    def history(self) -> pd.DataFrame:
+        """One row an epoch: losses, penalty, validation metrics, learning rate, seconds."""
+        import pandas as pd
+
+        return pd.read_csv(self.path / "history.csv")
+
+    def data(self, split: str) -> ImageSet:
+        """The split this run was trained or is tested on; refuses data that have changed."""
+        from softcam.data.sources import open_data
+
+        config = self.config
+        splits = open_data(config.data, size=config.size, **config.data_options)
+        if splits.fingerprint != self.record["fingerprint"]:
+            raise SoftCAMError(
+                f"the data of {config.data} are not those of run {self.id}: fingerprint "
+                f"{splits.fingerprint[:12]}, expected {self.record['fingerprint'][:12]}. "
+                "Restore the data, or train again."
+            )
+        return splits[split]
+
+    def model(self, which: Literal["best", "last"] = "best") -> BlackBox | SoftCAM:
+        """The trained network in eval mode, on the CPU."""
+        from safetensors.torch import load_file
+
+        name = {"best": "weights", "last": "last"}[choose("checkpoint", which, ("best", "last"))]
+        config = replace(self.config, weights=None, pretrained=False, freeze_bn="no")
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(config, len(self.classes), self.record["normalize"])
+        model.load_state_dict(load_file(self.path / f"{name}.safetensors"))
+        return model.eval()
+
+    def converted(self) -> SoftCAM:
+        """A black-box run through `to_softcam`, untouched: the arm `converted`."""
+        from softcam.convert import to_softcam
+
+        if self.arm != "black-box":
+            raise SoftCAMError(f"only a black box can be converted, run {self.id} is {self.arm}.")
+        return to_softcam(self.model()).eval()
+
+
+def find_runs(dataset: str | None = None) -> list[Run]:
+    """All finished runs of the project, or of one data set, in the order of their names."""
+    root = runs_root()
+    pattern = f"{dataset or '*'}/*/done.json"
+    return [Run(path.parent) for path in sorted(root.glob(pattern))]
+
+
+def resolved_record(
+    config: TrainConfig, data: Splits, model: nn.Module, normalize: Any
+) -> dict[str, Any]:
+    """What config.json holds: the configuration, both lambda scales, and what was measured."""
+    height, width = map_size(model, data.train.size)
+    outputs = config.outputs(len(data.classes))
+    lambda1, lambda2 = paper_lambdas(config.l1_per_cell, config.l2_per_cell, outputs, height, width)
+    return {
+        "config": {**asdict(config), "data_options": dict(config.data_options)},
+        "dataset": data.name,
+        "classes": list(data.classes),
+        "fingerprint": data.fingerprint,
+        "data_notes": list(data.notes),
+        "counts": {s: len(data[s]) for s in ("train", "val", "test")},
+        "normalize": normalize,
+        "map_size": [height, width],
+        "lambda1": lambda1,
+        "lambda2": lambda2,
+        "lambda_scale": "paper (weights of the sums); l1_per_cell and l2_per_cell are per cell",
+    }
+
+
+def map_size(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) of the evidence maps for images of `size`; (0, 0) for a net that has none."""
+    from softcam.convert import to_softcam
+
+    try:
+        softcam = model if isinstance(model, SoftCAM) else to_softcam(model)
+    except SoftCAMError:
+        return 0, 0
+    was_training = softcam.training
+    softcam.eval()
+    with torch.no_grad():
+        maps = softcam.evidence_maps(torch.zeros(1, 3, *size))
+    softcam.train(was_training)
+    return int(maps.shape[2]), int(maps.shape[3])

@@ -1,0 +1,233 @@
+"""One training loop for every arm, readable from top to bottom.
+
+All arms share the initialisation, the order of the images, the augmentation and the number of
+epochs, and differ in the penalty alone. Everything random in epoch e is derived from (seed, e),
+so a killed run goes on from its last whole epoch and ends in the same weights.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from softcam.checkpoints import environment, finish, keep_epoch, load_state
+from softcam.common import SoftCAMError, choose, rng, seed_everything, write_json
+from softcam.evidence import BlackBox, SoftCAM
+from softcam.objective import (
+    build_optimizer,
+    class_weights,
+    cross_entropy,
+    divergence,
+    freezes_bn,
+    learning_rate,
+    losses,
+)
+from softcam.runs import SELECT, Run, TrainConfig, build_model, resolved_record, run_directory
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from softcam.data.records import ImageSet, Splits
+
+__all__ = ["TrainingDiverged", "predict", "train"]
+
+log = logging.getLogger(__name__)
+_ORDER, _AUGMENT, _DROPOUT = 11, 12, 13  # streams of random numbers, one a purpose
+
+
+class TrainingDiverged(SoftCAMError):
+    """The loss is no longer a number; says where, and what to try."""
+
+
+def train(config: TrainConfig, *, progress: bool = True, resume: bool = True) -> Run:
+    """Train one arm and return its run; a finished run of the same configuration is returned as is.
+
+    Args:
+        config: what to train on what; see `TrainConfig`.
+        progress: show a progress bar.
+        resume: go on after the last whole epoch of a killed run; False begins anew.
+
+    Raises:
+        TrainingDiverged: the loss became NaN or infinite.
+        SoftCAMError: data, model and options do not fit together, said before training starts.
+    """
+    from filelock import FileLock, Timeout
+
+    from softcam.data.sources import open_data
+
+    data = open_data(config.data, size=config.size, **config.data_options)
+    _check(config, data)
+    path = run_directory(config, data)
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("another process is training %s: waiting for it to end", path.name)
+        lock.acquire()
+    try:
+        if not (path / "done.json").is_file():
+            _train_locked(config, data, path, progress=progress, resume=resume)
+        shutil.rmtree(path / "resume", ignore_errors=True)  # left over if killed just before
+    finally:
+        lock.release()
+    return Run.open(path)
+
+
+def _train_locked(
+    config: TrainConfig, data: Splits, path: Path, *, progress: bool, resume: bool
+) -> None:
+    from accelerate import Accelerator
+    from torch.utils.tensorboard import SummaryWriter
+
+    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    normalize = config.normalize or _measured_normalization(data)
+    model = build_model(config, len(data.classes), normalize)
+    record = resolved_record(config, data, model, normalize)
+    write_json(path / "config.json", record)
+    write_json(path / "environment.json", environment(accelerator.device))
+
+    model = model.to(memory_format=torch.channels_last)
+    optimizer = build_optimizer(config, model)
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    state = load_state(path, model, optimizer) if resume else None
+    history: list[dict[str, float]] = state["history"] if state else []
+
+    steps = len(data.train) // config.batch_size
+    done = len(history)
+    show = progress and accelerator.is_main_process
+    bar = tqdm(total=steps * config.epochs, initial=steps * done, desc=path.name, disable=not show)
+    with bar, SummaryWriter(str(path / "tensorboard"), purge_step=done) as board:
+        for epoch in range(done, config.epochs):
+            started = time.perf_counter()
+            sums = _train_epoch(accelerator, wrapped, optimizer, config, data, record, epoch, bar)
+            row = {"epoch": epoch, **sums, **validate(model, data.val, config, accelerator)}
+            row["seconds"] = time.perf_counter() - started
+            history.append(row)
+            for name, value in row.items():
+                board.add_scalar(name, value, epoch)
+            if accelerator.is_main_process:
+                keep_epoch(path, model, optimizer, config.select, history)
+            accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        finish(path, model, config.select, history)
+
+
+def _train_epoch(
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: Any,
+    config: TrainConfig,
+    data: Splits,
+    record: dict[str, Any],
+    epoch: int,
+    bar: Any,
+) -> dict[str, float]:
+    """One pass over the training split; returns the mean loss, cross-entropy and penalty."""
+    model.train()
+    if freezes_bn(config):
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+    seed_everything(int(rng(config.seed, epoch, _DROPOUT).integers(2**31)))
+    weights = class_weights(data.train.labels, len(data.classes)) if config.class_weights else None
+    batches = list(epoch_batches(len(data.train), config, epoch))
+    totals = torch.zeros(3, dtype=torch.float64)
+    for step, indices in enumerate(batches):
+        lr = learning_rate(config, epoch, step, len(batches))
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        shard = indices[accelerator.process_index :: accelerator.num_processes]
+        images = _augmented(data.train, shard, config, epoch, step).to(accelerator.device)
+        labels = torch.from_numpy(data.train.labels[shard]).to(accelerator.device)
+        with accelerator.autocast():
+            cross_entropy, penalty = losses(model, images, labels, config, record, weights)
+        loss = cross_entropy + penalty
+        if not torch.isfinite(loss):
+            raise TrainingDiverged(divergence(config, epoch, step, lr, cross_entropy, penalty))
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        optimizer.step()
+        totals += torch.stack([loss, cross_entropy, penalty]).detach().double().cpu()
+        bar.update()
+        bar.set_postfix(epoch=epoch + 1, loss=f"{float(loss.detach()):.3f}", refresh=False)
+    names = ("train_loss", "train_cross_entropy", "train_penalty")
+    return {**dict(zip(names, (totals / len(batches)).tolist(), strict=True)), "lr": lr}
+
+
+def epoch_batches(n: int, config: TrainConfig, epoch: int) -> Iterator[np.ndarray]:
+    """Shuffled index batches of one epoch; the last partial batch is dropped."""
+    order = rng(config.seed, epoch, _ORDER).permutation(n)
+    for start in range(0, n - config.batch_size + 1, config.batch_size):
+        yield order[start : start + config.batch_size]
+
+
+@torch.no_grad()
+def predict(
+    model: BlackBox | SoftCAM, data: ImageSet, *, batch_size: int = 64, device: Any = None
+) -> Tensor:
+    """Logits (N, C) of every image of a split, on the CPU; the model's mode is restored."""
+    was_training = model.training
+    model.eval()
+    try:
+        parts = [
+            model(data.batch(range(start, min(start + batch_size, len(data)))).to(device)).float()
+            for start in range(0, len(data), batch_size)
+        ]
+    finally:
+        model.train(was_training)
+    return torch.cat(parts).cpu()
+
+
+def validate(
+    model: BlackBox | SoftCAM, data: ImageSet, config: TrainConfig, accelerator: Accelerator
+) -> dict[str, float]:
+    """Cross-entropy (without the penalty) and the validation metrics of `SELECT`."""
+    from softcam.metrics.classification import classification_measures
+
+    with accelerator.autocast():
+        logits = predict(model, data, device=accelerator.device)
+    labels = torch.from_numpy(data.labels)
+    found = classification_measures(data.labels, logits.numpy(), config.link)
+    values = {"loss": float(cross_entropy(logits, labels, config.link, None)), **found}
+    return {f"val_{name}": values[name] for name in SELECT}
+
+
+def _check(config: TrainConfig, data: Splits) -> None:
+    from softcam.data.transforms import AUGMENTATIONS
+
+    config.outputs(len(data.classes))
+    choose("augmentation", config.augment, AUGMENTATIONS)
+    if len(data.train) < config.batch_size:
+        raise SoftCAMError(
+            f"{len(data.train)} training images do not fill one batch of {config.batch_size}: "
+            "lower batch_size."
+        )
+
+
+def _measured_normalization(data: Splits) -> tuple[list[float], list[float]]:
+    from softcam.data.transforms import channel_statistics
+
+    mean, std = channel_statistics(data.train)
+    return list(map(float, mean)), list(map(float, std))
+
+
+def _augmented(
+    data: ImageSet, indices: np.ndarray, config: TrainConfig, epoch: int, step: int
+) -> Tensor:
+    from softcam.data.transforms import augment
+
+    generator = torch.Generator().manual_seed(
+        int(rng(config.seed, epoch, step, _AUGMENT).integers(2**62))
+    )
+    images = augment(data.batch(indices), config.augment, generator)
+    return images.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,44 @@
+"""Pictures: maps over images, panels of them, and curves from the results table.
+
+Every function returns a matplotlib `Figure` (a notebook shows it) and writes nothing.
+"""
+
+from softcam.visualize.curves import (
+    deletion_curves,
+    lambda_plot,
+    patch_curves,
+    reliability_diagram,
+    training_history,
+)
+from softcam.visualize.overlay import (
+    CONTRIBUTION,
+    colour_bar,
+    common_limit,
+    outline,
+    show_evidence,
+    show_image,
+)
+from softcam.visualize.panels import gallery, montage, prediction_panel
+from softcam.visualize.save import read_caption, save_figure
+from softcam.visualize.style import describe, new_figure
+
+__all__ = [
+    "CONTRIBUTION",
+    "colour_bar",
+    "common_limit",
+    "deletion_curves",
+    "describe",
+    "gallery",
+    "lambda_plot",
+    "montage",
+    "new_figure",
+    "outline",
+    "patch_curves",
+    "prediction_panel",
+    "read_caption",
+    "reliability_diagram",
+    "save_figure",
+    "show_evidence",
+    "show_image",
+    "training_history",
+]

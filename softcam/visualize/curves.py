@@ -1,0 +1,207 @@
+"""Numbers as curves: training, deletion, top-k patches, the weight of the penalty, calibration.
+
+Everything is drawn from tables of the run directory (`history.csv`, `results.csv`); a band is the
+interval that stands in the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from softcam.common import SoftCAMError, choose
+from softcam.visualize.style import COLOURS, FLOOR, array, new_figure, tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "deletion_curves",
+    "lambda_plot",
+    "patch_curves",
+    "reliability_diagram",
+    "training_history",
+]
+
+# Table entries that nobody has to beat, only to know: drawn in grey.
+_REFERENCES = ("random", "centre", "true-mask", "reference-ceiling")
+_DASHES = ("--", ":", "-.", (0, (6, 2)))
+
+
+def training_history(
+    histories: Mapping[str, pd.DataFrame] | pd.DataFrame,
+    columns: Sequence[str] = ("loss", "val_loss", "val_auc"),
+    title: str = "",
+) -> Figure:
+    """One panel a column of `history.csv`, one line a run; columns that are missing are left out.
+
+    Args:
+        histories: `run.history()`, or title to history.
+        columns: what to show, in this order.
+    """
+    named = histories if isinstance(histories, Mapping) else {"": histories}
+    shown = [c for c in columns if any(c in history for history in named.values())]
+    if not shown:
+        raise SoftCAMError(f"no history has any of the columns {', '.join(columns)}.")
+    figure, axes = new_figure(1, len(shown), (3.6, 3.0))
+    for ax, column in zip(axes[0], shown, strict=True):
+        for k, (name, history) in enumerate(named.items()):
+            if column in history:
+                epochs = history["epoch"] + 1
+                ax.plot(epochs, history[column], label=name, **_line(k), marker="o", markersize=3)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        tidy(ax, column.replace("val_", "validation "), "epoch")
+    _legend_below(figure, axes[0, 0])
+    figure.suptitle(title)
+    return figure
+
+
+def deletion_curves(
+    table: pd.DataFrame,
+    label: str = "label",
+    title: str = "",
+    metric: str = "deletion-prediction",
+) -> Figure:
+    """Score against the number of hidden patches; lower is more faithful to the model.
+
+    Args:
+        table: rows of `results.csv`; a column `label` names the lines, else arm, method and
+            gauge do, as far as they differ.
+        metric: `deletion-prediction` or `deletion-probability`.
+    """
+    labels = {
+        "deletion-prediction": "share still predicted",
+        "deletion-probability": "probability, relative to the start",
+    }
+    y = labels[choose("deletion curve", metric, labels)]
+    return _step_curves(table, metric, label, "patches hidden", y, title)
+
+
+def patch_curves(table: pd.DataFrame, label: str = "label", title: str = "") -> Figure:
+    """Top-k patch precision against k, with its floors and its ceiling."""
+    y = "patches that hold a finding"
+    return _step_curves(table, "patch-precision", label, "k, patches per image", y, title)
+
+
+def _step_curves(
+    table: pd.DataFrame, metric: str, label: str, x: str, y: str, title: str
+) -> Figure:
+    rows = table[(table["metric"] == metric) & (table["step"] != "-")]
+    if rows.empty:
+        known = sorted(table["metric"].unique())
+        raise SoftCAMError(f"the table has no curve of {metric!r}; it has {', '.join(known)}.")
+    rows = rows.assign(step=rows["step"].astype(float))
+    if label not in rows:
+        rows = rows.assign(**{label: _row_labels(rows)})
+    figure, axes = new_figure(1, 1, (5.6, 3.8))
+    ax, k, references = axes[0, 0], 0, 0
+    for name, line in rows.groupby(label, sort=False):
+        line = line.sort_values("step")
+        if line["method"].iloc[0] in _REFERENCES:
+            style: dict[str, Any] = {"color": FLOOR, "linestyle": _DASHES[references % 4]}
+            references += 1
+        else:
+            style, k = _line(k), k + 1
+            low, high = (line[end].astype(float) for end in ("ci_low", "ci_high"))
+            ax.fill_between(line["step"], low, high, color=style["color"], alpha=0.12, linewidth=0)
+        ax.plot(line["step"], line["value"].astype(float), label=name, **style)
+    tidy(ax, title, x, y)
+    ax.set_ylim(bottom=0)
+    _legend_below(figure, ax)
+    return figure
+
+
+def _row_labels(rows: pd.DataFrame) -> pd.Series:
+    """The columns that differ between lines, joined: nothing is said that is the same for all."""
+    parts = [c for c in ("arm", "seed", "method", "gauge", "fill") if rows[c].nunique() > 1]
+    if not parts:
+        return rows["method"].astype(str)
+    joined = rows[parts].astype(str).agg(", ".join, axis=1)
+    return joined.str.replace(", -", "", regex=False)
+
+
+def lambda_plot(
+    table: pd.DataFrame,
+    metrics: Sequence[str] = ("auc", "pointing-accuracy", "logit-size"),
+    weight: str = "lambda1",
+    title: str = "",
+) -> Figure:
+    """What the weight of the penalty does: one panel a metric, a dot a run, a line through means.
+
+    Zero has a place of its own at the left of the logarithmic axis.
+
+    Args:
+        table: rows of `results.csv`, one a run and metric (choose method and gauge before).
+        weight: `lambda1` or `lambda2`.
+    """
+    choose("weight", weight, ("lambda1", "lambda2"))
+    for metric in metrics:
+        choose("metric", metric, table["metric"].unique())
+    figure, axes = new_figure(1, len(metrics), (3.4, 3.0))
+    for k, (ax, metric) in enumerate(zip(axes[0], metrics, strict=True)):
+        rows = table[(table["metric"] == metric) & (table["step"] == "-")]
+        x, y = rows[weight].astype(float), rows["value"].astype(float)
+        means = y.groupby(x).mean()
+        ax.plot(means.index, means.to_numpy(), color=COLOURS[k], linewidth=1.5)
+        ax.plot(x, y, "o", color=COLOURS[k], alpha=0.7, markersize=5)
+        positive = x[x > 0]
+        if len(positive):
+            ax.set_xscale("symlog", linthresh=float(positive.min()), linscale=0.5)
+            ticks = sorted(set(x))
+            ax.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks], minor=False)
+            ax.minorticks_off()
+        tidy(ax, metric.replace("-", " "), weight)
+    figure.suptitle(title)
+    return figure
+
+
+def reliability_diagram(
+    predictions: Mapping[str, tuple[Any, Any]], bins: int = 10, title: str = ""
+) -> Figure:
+    """Is a confidence of 80 % right in 80 % of cases? The diagonal is a calibrated model.
+
+    Args:
+        predictions: title to (confidence (N,) in [0, 1], correct (N,) bool).
+        bins: bins of equal width; the area of a dot grows with the images in it.
+    """
+    figure, axes = new_figure(1, 1, (4.4, 4.2))
+    ax = axes[0, 0]
+    ax.plot([0, 1], [0, 1], color=FLOOR, linestyle="--", label="calibrated")
+    for k, (name, (confidence, correct)) in enumerate(predictions.items()):
+        confidence, correct = array(confidence).astype(float), array(correct).astype(float)
+        place = np.clip((confidence * bins).astype(int), 0, bins - 1)
+        count = np.bincount(place, minlength=bins)
+        kept = count > 0
+        x = np.bincount(place, confidence, bins)[kept] / count[kept]
+        y = np.bincount(place, correct, bins)[kept] / count[kept]
+        style = _line(k)
+        ax.plot(x, y, label=name, **style)
+        ax.scatter(x, y, 20 + 180 * count[kept] / count.sum(), color=style["color"], zorder=3)
+    ax.set_aspect("equal")
+    tidy(ax, title, "confidence", "share that is right")
+    _legend_below(figure, ax)
+    return figure
+
+
+def _line(k: int) -> dict[str, Any]:
+    """The k-th line: a colour and, from the second round on, another dash."""
+    dashes = ("-", *_DASHES)
+    return {
+        "color": COLOURS[k % len(COLOURS)],
+        "linestyle": dashes[math.floor(k / len(COLOURS)) % len(dashes)],
+        "linewidth": 1.6,
+    }
+
+
+def _legend_below(figure: Any, ax: Any) -> None:
+    handles, names = ax.get_legend_handles_labels()
+    if any(names):
+        longest = max(map(len, names))
+        columns = max(1, min(len(names), int(figure.get_figwidth() * 15 / (longest + 6))))
+        figure.legend(
+            handles, names, loc="outside lower center", ncol=columns, frameon=False, fontsize=9
+        )

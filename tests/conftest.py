@@ -1,0 +1,16 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project folder of its own, so that a test neither reads nor leaves anything."""
+    root = tmp_path / "project"
+    root.mkdir()
+    monkeypatch.setenv("SOFTCAM_ROOT", str(root))
+    return root

@@ -1,0 +1,173 @@
+"""The loop: same trajectory for the same function, same result after a kill, clear refusals."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import softcam.checkpoints as checkpoints
+import softcam.training as training
+from softcam.common import SoftCAMError
+from softcam.runs import Run, TrainConfig
+from softcam.training import TrainingDiverged, epoch_batches, train
+
+TINY = TrainConfig(
+    data="phantoms:cxr",
+    size=32,
+    data_options={"n_train": 48, "n_val": 32, "n_test": 32},
+    model="resnet10t-w8-os8",
+    epochs=2,
+    batch_size=16,
+)
+
+
+class Killed(BaseException):
+    """Stands for a kill: no `except Exception` may catch it."""
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(run.path / "last.safetensors")
+
+
+def test_black_box_and_dense_follow_the_same_trajectory(project: Path) -> None:
+    black_box = train(TINY.with_arm("black-box"), progress=False)
+    dense = train(TINY.with_arm("dense"), progress=False)
+    for column in ("train_loss", "val_loss"):
+        np.testing.assert_allclose(
+            black_box.history()[column], dense.history()[column], rtol=1e-3, err_msg=column
+        )
+    x = torch.rand(4, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(black_box.model("last")(x), dense.model("last")(x), atol=1e-2)
+
+
+def test_the_penalty_is_what_tells_the_arms_apart(project: Path) -> None:
+    dense = train(TINY, progress=False).history()
+    sparse = train(TINY.with_arm("sparse", 0.5), progress=False).history()
+    assert (dense["train_penalty"] == 0).all()
+    assert (sparse["train_penalty"] > 0).all()
+    assert sparse["train_cross_entropy"][0] != dense["train_cross_entropy"][0]
+
+
+@pytest.mark.parametrize("when", ["in the first epoch", "before the state", "after the state"])
+def test_a_killed_run_goes_on_and_ends_in_the_same_weights(
+    when: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = train(replace(TINY, epochs=3), progress=False)
+    expected, table = weights(straight), straight.history().drop(columns="seconds")
+    (straight.path).rename(project / "straight")
+
+    with monkeypatch.context() as patch:
+        _kill(patch, when)
+        with pytest.raises(Killed):
+            train(replace(TINY, epochs=3), progress=False)
+    assert not (straight.path / "done.json").exists()
+
+    resumed = train(replace(TINY, epochs=3), progress=False)
+    assert resumed.path == straight.path
+    for name, value in weights(resumed).items():
+        assert torch.equal(value, expected[name]), f"{name} differs after a kill {when}"
+    assert resumed.history().drop(columns="seconds").equals(table)
+    assert not (resumed.path / "resume").exists()
+
+
+def _kill(patch: pytest.MonkeyPatch, when: str) -> None:
+    if when == "in the first epoch":
+        patch.setattr(training, "validate", _raise)
+    elif when == "before the state":
+        patch.setattr(torch, "save", _raise)
+    else:
+        keep: Callable[..., None] = checkpoints.keep_epoch
+
+        def keep_then_die(
+            path: Path, model: Any, optimizer: Any, select: str, history: Any
+        ) -> None:
+            keep(path, model, optimizer, select, history)
+            if len(history) == 2:
+                raise Killed
+
+        patch.setattr(training, "keep_epoch", keep_then_die)
+
+
+def _raise(*_: Any, **__: Any) -> None:
+    raise Killed
+
+
+def test_a_finished_run_is_recognised(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = train(TINY, progress=False)
+    monkeypatch.setattr(training, "_train_epoch", _raise)
+    assert train(TINY, progress=False).path == first.path
+
+
+def test_a_full_disk_leaves_the_old_file_whole(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import safetensors.torch
+
+    run = train(TINY, progress=False)
+    before = (run.path / "weights.safetensors").read_bytes()
+
+    def full(tensors: Any, path: Path, metadata: Any = None) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save_weights(run.path / "weights.safetensors", run.model())
+    assert (run.path / "weights.safetensors").read_bytes() == before
+    assert not list(run.path.glob(".*.tmp*")), "a half-written file was left behind"
+
+
+def test_nan_stops_with_epoch_batch_and_advice(project: Path) -> None:
+    with pytest.raises(TrainingDiverged, match=r"epoch \d+, batch \d+.*lower lr"):
+        train(replace(TINY, lr=1e30, optimizer="sgd-paper"), progress=False)
+
+
+def test_too_few_images_for_one_batch(project: Path) -> None:
+    with pytest.raises(SoftCAMError, match="do not fill one batch of 64"):
+        train(replace(TINY, batch_size=64), progress=False)
+
+
+def test_the_record_names_scale_data_and_environment(project: Path) -> None:
+    run = train(TINY.with_arm("sparse", 0.1), progress=False)
+    assert run.lambdas == pytest.approx((0.1 / (2 * 4 * 4), 0))
+    done = json.loads((run.path / "done.json").read_text())
+    best = run.history()["val_auc"]
+    assert done["value"] == pytest.approx(best.max())
+    assert done["best_epoch"] == int(best.to_numpy().argmax())
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert list((run.path / "tensorboard").iterdir())
+
+
+def test_a_shipped_checkpoint_reads_back(project: Path) -> None:
+    run = train(TINY.with_arm("sparse", 0.1), progress=False)
+    file = checkpoints.export_checkpoint(run, project / "small.safetensors")
+    x = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        expected, found = run.model()(x), checkpoints.load_checkpoint(file)(x)
+    assert torch.allclose(expected, found, atol=2e-2), "float16 weights changed the logits"
+    assert "--arm sparse" in checkpoints.checkpoint_command(run.config)
+    checkpoints.save_weights(project / "plain.safetensors", run.model())
+    with pytest.raises(SoftCAMError, match="no softcam configuration"):
+        checkpoints.load_checkpoint(project / "plain.safetensors")
+
+
+def test_epochs_shuffle_anew_and_lose_no_image() -> None:
+    config = replace(TINY, batch_size=4)
+    first, again, second = (
+        np.concatenate(list(epoch_batches(12, config, epoch))) for epoch in (0, 0, 1)
+    )
+    assert sorted(first) == list(range(12))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, second)
