@@ -25,6 +25,7 @@ from softcam.evidence import BlackBox, SoftCAM
 from softcam.explainers import Explainer, explainers, get_explainer
 from softcam.metrics import (
     Measure,
+    Ratios,
     audc,
     bootstrap_statistic,
     classification_ratios,
@@ -253,10 +254,12 @@ class _Job:
             **keys, "target": self.question.name, "fill": colour, "finding": "-",
             "occluded_run": keys["run_id"],
         }  # fmt: skip
-        occluded = self.question.occluded
+        occluded, outputs = self.question.occluded, found.logits.shape[1]
+        done: dict[int, dict[str, Ratios]] = {}
         for (method, gauge), maps in found.maps.items():
-            outputs = found.logits.shape[1]
-            curves = deletion(model, self.data, self.question, maps, outputs, self.fill)
+            if id(maps) not in done:  # two gauges may share one map
+                done[id(maps)] = deletion(model, self.data, self.question, maps, outputs, self.fill)
+            curves = done[id(maps)]
             own = {**keys, "method": method, "gauge": gauge}
             for measure in self._of_kind("model"):
                 self.recorder.add_ratios(own, measure, curves[measure.name], self.data, occluded)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["findings_in_words"]
 
 POINTING, PRECISION = "pointing-accuracy", "activation-precision"
+_SATURATED = 0.98  # of a deletion curve that hardly leaves 1
 _FLOORS = ("chance", "centre", "random")
 _NAMES = {
     "black-box": "the black box",
@@ -127,6 +128,13 @@ def _faithfulness(rows: pd.DataFrame) -> _Said:
     said: _Said = []
     values = _map_values(rows, "audc")
     random = {v.arm: v for v in _values(_one_weight(rows[rows["method"] == "random"]), "audc")}
+    if values and all(v.low >= _SATURATED for v in values):
+        text = (
+            f"hiding patches changes almost no prediction (area under the deletion curve at least "
+            f"{min(v.low for v in values):.2f} for every map), so deletion says nothing here about "
+            "which map is faithful."
+        )
+        return [(True, _sentence(text))]
     for v in values:
         # A converted black box is the black box, and so is its random order.
         floor = random.get("black-box" if v.arm == "converted" else v.arm)

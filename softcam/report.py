@@ -117,7 +117,8 @@ def _localisation(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     """One table a measure: rows method and gauge of each run, floors and ceilings among them."""
     if table is None:
         return []
-    skip = (*CLASSIFICATION, "deletion-curve", "audc")
+    curves = ("deletion-prediction", "deletion-probability", "audc")
+    skip = (*CLASSIFICATION, "logit-contrast", *curves)
     rows = table[~table["metric"].isin(skip) & (table["n"] > 0)]
     rows = rows[rows["step"].isin(("-", "1", "5", "10", "20"))]
     parts = []

@@ -70,7 +70,8 @@ class Recorder:
         steps: Sequence[Any] = measure.steps or ("-",)
         for s, step in enumerate(steps[: ratios.numerator.shape[1]]):
             filled = _filled(keys, measure, step)
-            one = Interval(*(each[s] for each in interval), interval.kind, interval.reason)
+            value, low, high = (each[s] for each in interval)
+            one = Interval(value, low, high, interval.kind, interval.reason)
             self._row(filled, one, int(ratios.n[s]), int(ratios.n_excluded[s]))
             weights = ratios.denominator[:, s]
             kept = weights > 0
@@ -127,7 +128,7 @@ class Recorder:
         out: dict[str, Any] = {}
         for name in KEYS:
             codes, words = pd.factorize(np.array([str(k[name]) for k, _ in self.blocks], object))
-            out[name] = pd.Categorical.from_codes(np.repeat(codes, lengths), words)
+            out[name] = pd.Categorical.from_codes(np.repeat(codes, lengths), pd.Index(words))
         for name in ("image_id", "patient_id"):
             every = [str(v) for _, columns in self.blocks for v in columns[name]]
             out[name] = pd.Categorical(every)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from softcam.metrics import MapBatch, Measure, Ratios, deletion_scores
 __all__ = ["Question", "Scan", "ask", "deletion", "findings_of", "in_gauge", "scan"]
 
 Key = tuple[str, str]  # method, gauge
+V = TypeVar("V")
 _DELETION = 0x44454C45  # stream of random numbers: which images are occluded
 
 
@@ -99,10 +101,7 @@ def scan(
         measures: measures on maps (kind `map`).
         title: of the progress bar.
     """
-    logits: list[Tensor] = []
-    ratios: dict[Key, dict[str, list[Ratios]]] = {}
-    kept: dict[Key, list[Tensor]] = {}
-    sizes: dict[str, tuple[int, int]] = {}
+    tally = _Tally(data, question, measures)
     device = next(model.parameters()).device
     with torch.no_grad():
         outputs = model(data.batch([0]).to(device)).shape[1]
@@ -111,25 +110,64 @@ def scan(
         indices = np.arange(start, min(start + batch_size, len(data)))
         images = data.batch(indices).to(device)
         targets = output_index(question.targets[indices], outputs).to(device)
-        found, maps = _all_maps(model, images, targets, methods)
-        logits.append(found.cpu().float())
-        located = np.isin(indices, question.located)
-        occluded = np.isin(indices, question.occluded)
-        findings = findings_of(data, indices[located])
+        tally.add(indices, *_all_maps(model, images, targets, methods))
+    return tally.scan()
+
+
+@dataclass
+class _Tally:
+    """What is kept of each batch."""
+
+    data: ImageSet
+    question: Question
+    measures: Sequence[Measure]
+    logits: list[Tensor] = field(default_factory=list)
+    ratios: dict[Key, dict[str, list[Ratios]]] = field(default_factory=dict)
+    maps: dict[Key, list[Tensor]] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, indices: np.ndarray, logits: Tensor, maps: dict[Key, Tensor]) -> None:
+        """Measure the maps of one batch and forget them, but for those of the deletion curve."""
+        self.logits.append(logits.cpu().float())
+        located = np.isin(indices, self.question.located)
+        occluded = np.isin(indices, self.question.occluded)
+        findings = findings_of(self.data, indices[located])
         for key, each in maps.items():
-            sizes[key[0]] = (int(each.shape[1]), int(each.shape[2]))
-            kept.setdefault(key, []).append(each[occluded].cpu())
-            if located.any():
-                batch = MapBatch(each[located].cpu(), findings)
-                for measure in measures:
-                    parts = ratios.setdefault(key, {}).setdefault(measure.name, [])
-                    parts.append(measure(batch))
-    return Scan(
-        torch.cat(logits).numpy(),
-        {key: {n: Ratios.concatenate(p) for n, p in each.items()} for key, each in ratios.items()},
-        {key: torch.cat(each) for key, each in kept.items()},
-        sizes,
-    )
+            self.sizes[key[0]] = (int(each.shape[1]), int(each.shape[2]))
+            self.maps.setdefault(key, []).append(each[occluded].cpu())
+            if not located.any():
+                continue
+            batch, by_name = (
+                MapBatch(each[located].cpu(), findings),
+                self.ratios.setdefault(key, {}),
+            )
+            for measure in self.measures:
+                by_name.setdefault(measure.name, []).append(measure(batch))
+
+    def scan(self) -> Scan:
+        logits = torch.cat(self.logits).numpy()
+        ratios = {
+            key: {name: Ratios.concatenate(parts) for name, parts in by_name.items()}
+            for key, by_name in self.ratios.items()
+        }
+        maps = {key: torch.cat(parts) for key, parts in self.maps.items()}
+        if logits.shape[1] == 2:
+            ratios, maps = _with_centred(ratios), _with_centred(maps)
+        return Scan(logits, ratios, maps, self.sizes)
+
+
+def _with_centred(by_key: dict[Key, V]) -> dict[Key, V]:
+    """Two classes: the centred map is half the contrast, to which no measure on maps is sensitive.
+
+    A_1 - (A_0 + A_1) / 2 = (A_1 - A_0) / 2. So the same value stands under both names, and is
+    measured once.
+    """
+    out: dict[Key, V] = {}
+    for (method, gauge), value in by_key.items():
+        if gauge == "contrast":
+            out[method, "centred"] = value
+        out[method, gauge] = value
+    return out
 
 
 def output_index(targets: np.ndarray, outputs: int) -> Tensor:
@@ -150,6 +188,8 @@ def _all_maps(
             continue
         logits, every = class_maps(method.name, model, images)
         for gauge in method.gauges:
+            if gauge == "centred" and every.shape[1] == 2:
+                continue  # half the contrast, see `_with_centred`
             if gauge == "raw" or model.link == "softmax":  # a sigmoid's zero is fixed
                 maps[method.name, gauge] = in_gauge(gauge, every, logits, targets)
     if logits is None:

@@ -244,6 +244,13 @@ def test_without_findings_there_are_no_localisation_rows() -> None:
     assert {"auc", "audc"} <= set(table["metric"])
 
 
+def test_with_two_classes_centred_is_half_the_contrast() -> None:
+    maps, logits = torch.randn(4, 2, 3, 3), torch.randn(4, 2)
+    target = torch.tensor([0, 1, 1, 0])
+    centred, contrast = (in_gauge(g, maps, logits, target) for g in ("centred", "contrast"))
+    assert torch.allclose(2 * centred, contrast, atol=1e-6)
+
+
 def test_gauges_by_hand() -> None:
     maps = torch.tensor([[[[1.0]], [[5.0]], [[3.0]]]])
     logits = torch.tensor([[9.0, 0.0, 1.0]])  # the highest other is class 0, not the largest map

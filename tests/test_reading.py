@@ -112,6 +112,15 @@ def test_deletion_against_a_random_order_on_the_same_model() -> None:
     assert "compare networks as well as maps" in said[-1]
 
 
+def test_a_deletion_curve_that_never_falls_says_nothing() -> None:
+    rows = table(
+        ("black-box", "grad-cam", "contrast", "audc", 1.0),
+        ("black-box", "random", "-", "audc", 1.0),
+    ).assign(ci_low=1.0, ci_high=1.0)
+    (said,) = findings_in_words(rows)
+    assert "deletion says nothing here" in said
+
+
 def test_calibration_is_against_only_where_it_is_clearly_worse() -> None:
     def first(ece: float) -> str:
         rows = table(

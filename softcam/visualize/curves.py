@@ -34,7 +34,7 @@ _DASHES = ("--", ":", "-.", (0, (6, 2)))
 
 def training_history(
     histories: Mapping[str, pd.DataFrame] | pd.DataFrame,
-    columns: Sequence[str] = ("loss", "val_loss", "val_auc"),
+    columns: Sequence[str] = ("train_loss", "val_loss", "val_auc"),
     title: str = "",
 ) -> Figure:
     """One panel a column of `history.csv`, one line a run; columns that are missing are left out.
@@ -54,7 +54,8 @@ def training_history(
                 epochs = history["epoch"] + 1
                 ax.plot(epochs, history[column], label=name, **_line(k), marker="o", markersize=3)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        tidy(ax, column.replace("val_", "validation "), "epoch")
+        words = column.replace("val_", "validation ").replace("train_", "training ")
+        tidy(ax, words.replace("_", " "), "epoch")
     _legend_below(figure, axes[0, 0])
     figure.suptitle(title)
     return figure
@@ -84,11 +85,18 @@ def deletion_curves(
 def patch_curves(table: pd.DataFrame, label: str = "label", title: str = "") -> Figure:
     """Top-k patch precision against k, with its floors and its ceiling."""
     y = "patches that hold a finding"
-    return _step_curves(table, "patch-precision", label, "k, patches per image", y, title)
+    # Floors and ceiling hang on the images here, not on the model: one line each for all runs.
+    return _step_curves(table, "patch-precision", label, "k, patches per image", y, title, True)
 
 
 def _step_curves(
-    table: pd.DataFrame, metric: str, label: str, x: str, y: str, title: str
+    table: pd.DataFrame,
+    metric: str,
+    label: str,
+    x: str,
+    y: str,
+    title: str,
+    pool_references: bool = False,
 ) -> Figure:
     rows = table[(table["metric"] == metric) & (table["step"] != "-")]
     if rows.empty:
@@ -96,32 +104,34 @@ def _step_curves(
         raise SoftCAMError(f"the table has no curve of {metric!r}; it has {', '.join(known)}.")
     rows = rows.assign(step=rows["step"].astype(float))
     if label not in rows:
-        rows = rows.assign(**{label: _row_labels(rows)})
+        rows = rows.assign(**{label: _row_labels(rows, pool_references)})
     figure, axes = new_figure(1, 1, (5.6, 3.8))
     ax, k, references = axes[0, 0], 0, 0
     for name, line in rows.groupby(label, sort=False):
-        line = line.sort_values("step")
-        if line["method"].iloc[0] in _REFERENCES:
+        reference = line["method"].iloc[0] in _REFERENCES
+        numbers = ["step", "value", "ci_low", "ci_high"]
+        line = line[numbers].astype(float).groupby("step", as_index=False).mean()
+        if reference:
             style: dict[str, Any] = {"color": FLOOR, "linestyle": _DASHES[references % 4]}
             references += 1
         else:
             style, k = _line(k), k + 1
-            low, high = (line[end].astype(float) for end in ("ci_low", "ci_high"))
-            ax.fill_between(line["step"], low, high, color=style["color"], alpha=0.12, linewidth=0)
-        ax.plot(line["step"], line["value"].astype(float), label=name, **style)
+            band = line["step"], line["ci_low"], line["ci_high"]
+            ax.fill_between(*band, color=style["color"], alpha=0.12, linewidth=0)
+        ax.plot(line["step"], line["value"], label=name, **style)
     tidy(ax, title, x, y)
     ax.set_ylim(bottom=0)
     _legend_below(figure, ax)
     return figure
 
 
-def _row_labels(rows: pd.DataFrame) -> pd.Series:
+def _row_labels(rows: pd.DataFrame, pool_references: bool) -> pd.Series:
     """The columns that differ between lines, joined: nothing is said that is the same for all."""
     parts = [c for c in ("arm", "seed", "method", "gauge", "fill") if rows[c].nunique() > 1]
-    if not parts:
-        return rows["method"].astype(str)
-    joined = rows[parts].astype(str).agg(", ".join, axis=1)
-    return joined.str.replace(", -", "", regex=False)
+    joined = rows[parts or ["method"]].astype(str).agg(", ".join, axis=1)
+    joined = joined.str.replace(", -", "", regex=False)
+    pooled = rows["method"].isin(_REFERENCES) & pool_references
+    return joined.where(~pooled, rows["method"])
 
 
 def lambda_plot(

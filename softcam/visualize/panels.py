@@ -55,7 +55,8 @@ def gallery(
         if len(maps[name]) != n:
             raise SoftCAMError(f"{name!r} has {len(maps[name])} maps for {n} images: one an image.")
     shared = common_limit(maps.values()) if scale == "shared" else None
-    figure, axes = new_figure(n, 1 + len(names), (2.1, 2.2))
+    room = 1.1 if scale == "shared" else 0.0  # for the colour bar
+    figure, axes = new_figure(n, 1 + len(names), (2.0 + room / (1 + len(names)), 2.1))
     for row in range(n):
         finding = None if findings is None else findings[row]
         show_image(images[row], axes[row, 0], "image" if row == 0 else "")

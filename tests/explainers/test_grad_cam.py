@@ -136,3 +136,20 @@ def test_timm_networks(name: str) -> None:
     maps = explain_with("grad-cam", BlackBox(net), x, torch.tensor([1]))
     z = net.forward_features(x)
     assert maps.shape[1:] == z.shape[2:] and maps.abs().max() > 0
+
+
+def test_equals_the_map_of_the_converted_network() -> None:
+    from softcam.backbones import build_net
+    from softcam.convert import to_softcam
+
+    torch.manual_seed(0)
+    net = randomised(build_net("resnet10t-w16-os8", 3))
+    black_box = BlackBox(net, ((0.5, 0.4, 0.3), (0.2, 0.2, 0.2))).eval()
+    x = torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+    logits, maps = class_maps("grad-cam", black_box, x)
+    model = to_softcam(black_box).eval()
+    evidence = model.explain(x).maps
+    rebuilt = maps * evidence[0, 0].numel() + model.bias[:, None, None]
+    scale = float(evidence.abs().max())
+    assert scale > 0 and float((rebuilt - evidence).abs().max()) <= 1e-5 * max(1.0, scale)
+    assert torch.allclose(logits, model(x), atol=1e-5 * max(1.0, scale))

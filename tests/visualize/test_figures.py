@@ -174,6 +174,20 @@ def test_curves_are_the_rows_of_the_table_in_order_of_their_steps(draw, metric) 
         draw(table.assign(metric="other"))
 
 
+def test_floors_of_several_runs_are_one_line_where_they_hang_on_the_images() -> None:
+    both = [
+        curve(method, metric, [0.2, 0.4]).assign(arm=arm)
+        for arm in ("black-box", "sparse")
+        for method in ("softcam", "random")
+        for metric in ("patch-precision", "deletion-prediction")
+    ]
+    table = pd.concat(both)
+    patches = [line.get_label() for line in patch_curves(table).axes[0].lines]
+    deletion = [line.get_label() for line in deletion_curves(table).axes[0].lines]
+    assert sorted(patches) == ["black-box, softcam", "random", "sparse, softcam"]
+    assert len(deletion) == 4, "each model has a random order of its own"
+
+
 def test_training_history_leaves_out_what_is_missing() -> None:
     history = pd.DataFrame({"epoch": [0, 1], "loss": [2.0, 1.0]})
     figure = training_history({"a": history, "b": history}, ("loss", "val_kappa"))

@@ -123,30 +123,15 @@ def _place(
 def render(scene: Scene, size: int) -> Phantom:
     """The film, (size, size) uint8, and its masks."""
     a, level = scene.anatomy, scene.options.level
-    ratio = next((item["ratio"] for item in scene.lesions_of("cardiomegaly")), a["ratio"])
-    if scene.lesions_of("cardiomegaly"):
-        ratio = a["ratio"] + (ratio - a["ratio"]) * min(1.25, 0.4 + 0.6 * level.contrast)
+    ratio = _ratio(scene)
     chest = Chest(a, ratio, size)
-    masks: dict[str, Array] = {}
     ribs, front_ribs = chest.ribs()
     clavicles, spine = chest.clavicles(), chest.spine()
     attenuation = _still_life(scene, chest)
     bone = FLOAT(a["rib_strength"])
     attenuation += bone * (FLOAT(1.5) * ribs + FLOAT(0.9) * front_ribs)
     attenuation += FLOAT(0.17) * clavicles + FLOAT(0.20) * spine
-    for lesion in scene.lesions:
-        if lesion.kind == "cardiomegaly":
-            continue
-        added, mask = _DRAW[lesion.kind](scene, chest, lesion)
-        attenuation += added
-        masks[lesion.kind] = masks.get(lesion.kind, False) | mask
-    if scene.lesions_of("cardiomegaly"):
-        healthy = Chest(a, a["ratio"], size).heart
-        masks["cardiomegaly"] = chest.heart - healthy > FLOAT(0.5)
-    for thing in scene.lookalikes:
-        spot = _dot(scene, thing, size)
-        attenuation += FLOAT(thing["contrast"]) * spot * chest.lungs
-        masks["lookalike"] = masks.get("lookalike", False) | (spot * chest.lungs > FLOAT(0.3))
+    masks = _add_things(scene, chest, attenuation)
     film = FLOAT(1) - np.exp(FLOAT(-1.5) * attenuation)
     speckle = grain(scene.stream("grain"), size, 0.45)
     film += FLOAT(0.017 * level.noise) * speckle * (FLOAT(1.25) - film)
@@ -164,6 +149,33 @@ def render(scene: Scene, size: int) -> Phantom:
         "diaphragm": chest.below > FLOAT(0.5),
     }
     return Phantom(to_bytes(film), masks)
+
+
+def _ratio(scene: Scene) -> float:
+    """Heart to chest, with the lesion if there is one."""
+    healthy = scene.anatomy["ratio"]
+    for lesion in scene.lesions_of("cardiomegaly"):
+        strength = min(1.25, 0.4 + 0.6 * scene.options.level.contrast)
+        return healthy + (lesion["ratio"] - healthy) * strength
+    return healthy
+
+
+def _add_things(scene: Scene, chest: Chest, attenuation: Array) -> dict[str, Array]:
+    """Add lesions and look-alikes to the attenuation, in place; their masks."""
+    masks: dict[str, Array] = {}
+    for lesion in scene.lesions:
+        if lesion.kind == "cardiomegaly":
+            healthy = Chest(scene.anatomy, scene.anatomy["ratio"], chest.size).heart
+            masks["cardiomegaly"] = chest.heart - healthy > FLOAT(0.5)
+            continue
+        added, mask = _DRAW[lesion.kind](scene, chest, lesion)
+        attenuation += added
+        masks[lesion.kind] = masks.get(lesion.kind, False) | mask
+    for thing in scene.lookalikes:
+        spot = _dot(scene, thing, chest.size) * chest.lungs
+        attenuation += FLOAT(thing["contrast"]) * spot
+        masks["lookalike"] = masks.get("lookalike", False) | (spot > FLOAT(0.3))
+    return masks
 
 
 def _still_life(scene: Scene, chest: Chest) -> Array:

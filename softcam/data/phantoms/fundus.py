@@ -74,8 +74,8 @@ def _distance(size: int, centre: tuple[float, float], stretch: float = 1.0) -> A
 
 def render(scene: Scene, size: int) -> Phantom:
     """The photograph, (size, size, 3) uint8 RGB, and its masks."""
-    a, level = scene.anatomy, scene.options.level
-    x, y = grid(size)
+    a = scene.anatomy
+    _, y = grid(size)
     soft = 1.5 / size
     field = edge(FLOAT(a["field"]) - _distance(size, (0.5, 0.5)), soft)
     field = field * edge(FLOAT(a["flat"]) - np.abs(y - FLOAT(0.5)), soft)
@@ -84,27 +84,10 @@ def render(scene: Scene, size: int) -> Phantom:
     disc, cup, healthy = _disc(scene, size, picture, light)
     vessels = _vessels(scene, size)
     picture.filter(vessels, (0.36, 0.62, 0.55))
-    masks: dict[str, Array] = {}
-    for name, thing in _things(scene):
-        if thing.kind == "cupping":
-            masks[name] = cup - healthy > FLOAT(0.5)
-        elif thing.kind == "mottling":
-            _mottle(scene, thing, size, picture)
-            masks[name] = field > FLOAT(0.5)
-        else:
-            shape = _shape(scene, thing, size) * field
-            amount = thing["contrast"]
-            if name != "lookalike":
-                amount = min(1.0, amount * level.contrast)
-            picture.blend(FLOAT(amount) * shape, COLOURS[thing.kind], light)
-            masks[name] = masks.get(name, False) | (shape > FLOAT(0.35))
-    grains = scene.stream("grain")
-    shared, tint = grain(grains, size, 0.5), grain(grains, size, 0.5)
-    planes = []
-    for plane, sign in zip(picture.planes, (1.0, -0.5, 0.5), strict=True):
-        noisy = plane + FLOAT(0.012 * level.noise) * (shared + FLOAT(0.5 * sign) * tint)
-        planes.append(noisy * field + FLOAT(0.015))
-    image = np.stack(planes, axis=-1)
+    masks = _paint(scene, picture, light, field)
+    if scene.lesions_of("cupping"):
+        masks["cupping"] = cup - healthy > FLOAT(0.5)
+    image = _expose(scene, picture, field)
     if scene.marker is not None:
         token = scene.marker
         ink = letters(size, token.text, token.x, token.y, token.height)
@@ -118,6 +101,38 @@ def render(scene: Scene, size: int) -> Phantom:
         "macula": _distance(size, macula_centre(a)) < FLOAT(0.085),
     }
     return Phantom(to_bytes(image), masks)
+
+
+def _paint(scene: Scene, picture: _Picture, light: Array, field: Array) -> dict[str, Array]:
+    """Paint look-alikes and lesions; their masks."""
+    size, contrast = len(field), scene.options.level.contrast
+    masks: dict[str, Array] = {}
+    for name, thing in _things(scene):
+        if thing.kind == "mottling":
+            _mottle(scene, thing, size, picture)
+            masks[name] = field > FLOAT(0.5)
+        elif thing.kind != "cupping":  # that one is a wider cup, painted with the disc
+            shape = _shape(scene, thing, size) * field
+            amount = thing["contrast"]
+            if name != "lookalike":
+                amount = min(1.0, amount * contrast)
+            picture.blend(FLOAT(amount) * shape, COLOURS[thing.kind], light)
+            # Relative, since a dot smaller than a pixel is drawn fainter, not smaller.
+            shown = shape > np.maximum(FLOAT(0.35) * shape.max(), FLOAT(1e-3))
+            masks[name] = masks.get(name, False) | shown
+    return masks
+
+
+def _expose(scene: Scene, picture: _Picture, field: Array) -> Array:
+    """Add the camera's noise and the black surround: (size, size, 3)."""
+    generator, size = scene.stream("grain"), len(field)
+    shared, tint = grain(generator, size, 0.5), grain(generator, size, 0.5)
+    amount = FLOAT(0.012 * scene.options.level.noise)
+    planes = []
+    for plane, sign in zip(picture.planes, (1.0, -0.5, 0.5), strict=True):
+        noisy = plane + amount * (shared + FLOAT(0.5 * sign) * tint)
+        planes.append(noisy * field + FLOAT(0.015))
+    return np.stack(planes, axis=-1)
 
 
 def _things(scene: Scene) -> list[tuple[str, Thing]]:
@@ -221,13 +236,13 @@ def _shape(scene: Scene, thing: Thing, size: int) -> Array:
     """Coverage in [0, 1] of one lesion or look-alike."""
     factor = scene.options.level.size
     lesion = thing in scene.lesions
-    generator = scene.stream("thing" if lesion else "lookalikes", thing.number + 1)
     centre = (thing["x"], thing["y"])
     radius = thing["radius"] * (factor if lesion else 1.0)
     stretch = thing.parameters.get("stretch", 1.0)
     radii = (1.6 * radius * stretch, 1.6 * radius / stretch)
     if thing.kind == "microaneurysm":
         return strokes(size, np.array([centre]), np.array([radius]), np.ones(1))
+    generator = scene.stream("thing" if lesion else "lookalikes", thing.number + 1)
     if thing.kind == "hard_exudate":
         return _specks(generator, size, centre, radius, int(thing["specks"]))
     if thing.kind == "new_vessel":

@@ -82,9 +82,9 @@ class Level:
 
 LEVELS: dict[str, dict[str, Level]] = {
     "cxr": {
-        "easy": Level(1.5, 1.15, 0.7),
-        "default": Level(1.0, 1.0, 1.0),
-        "hard": Level(0.5, 0.8, 1.4),
+        "easy": Level(1.1, 1.05, 0.8),
+        "default": Level(0.7, 0.9, 1.1),
+        "hard": Level(0.4, 0.8, 1.4),
     },
     "oct": {
         "easy": Level(1.5, 1.15, 0.7),

@@ -1,0 +1,119 @@
+"""Speed as ratios within one run: `python start.py bench`.
+
+Times of one machine say little about another and nothing in a test; the ratio of two things that
+take turns in one process does. Each pair is interleaved, and the median of the paired ratios is
+printed with its quartiles.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+from softcam import BlackBox, SoftCAM, TrainConfig, to_softcam
+from softcam.backbones import build_net
+from softcam.common import seed_everything
+from softcam.objective import build_optimizer, losses
+
+MODEL, SIZE, BATCH, CLASSES = "resnet10t-w32-os8", 96, 32, 2
+
+
+def paired(one: Callable[[], object], other: Callable[[], object], pairs: int = 25) -> list[float]:
+    """Ratios time(one) / time(other), sorted; the two take turns, each first half the time."""
+    for _ in range(3):
+        one()
+        other()
+    ratios = []
+    for k in range(pairs):
+        first, second = (one, other) if k % 2 else (other, one)
+        seconds = {}
+        for function in (first, second):
+            started = time.perf_counter()
+            function()
+            seconds[function] = time.perf_counter() - started
+        ratios.append(seconds[one] / seconds[other])
+    return sorted(ratios)
+
+
+def report(name: str, ratios: list[float]) -> None:
+    """One line: median and quartiles of the paired ratios."""
+    low, median, high = statistics.quantiles(ratios, n=4)
+    sys.stdout.write(f"{name:<58} {median:.3f}  [{low:.3f}, {high:.3f}]\n")
+
+
+def models(name: str) -> tuple[BlackBox, SoftCAM]:
+    """A black box and its conversion, in eval mode."""
+    seed_everything(0)
+    black_box = BlackBox(build_net(name, CLASSES))
+    return black_box.eval(), to_softcam(black_box).eval()
+
+
+def forward(name: str, size: int, batch: int) -> list[float]:
+    """`explain` (logits, probabilities, all maps) against the plain backbone + FC."""
+    black_box, softcam = models(name)
+    x = torch.rand(batch, 3, size, size)
+
+    def plain() -> object:
+        with torch.no_grad():
+            return black_box(x)
+
+    def explained() -> object:
+        explanation = softcam.explain(x)
+        return explanation.probabilities, explanation.maps
+
+    return paired(explained, plain)
+
+
+def step(arm: str, l1: float, l2: float) -> list[float]:
+    """A training step of an arm against the black box's."""
+    black_box, softcam = models(MODEL)
+    x, labels = torch.rand(BATCH, 3, SIZE, SIZE), torch.randint(0, CLASSES, (BATCH,))
+    record = {"lambda1": l1, "lambda2": l2}
+
+    def stepper(model: BlackBox | SoftCAM, config: TrainConfig) -> Callable[[], object]:
+        model.train()
+        optimizer = build_optimizer(config, model)
+
+        def one() -> object:
+            cross_entropy, penalty = losses(model, x, labels, config, record)
+            optimizer.zero_grad()
+            (cross_entropy + penalty).backward()
+            return optimizer.step()
+
+        return one
+
+    config = TrainConfig(arm=arm, l1_per_cell=l1, l2_per_cell=l2)
+    return paired(stepper(softcam, config), stepper(black_box, TrainConfig(arm="black-box")))
+
+
+def import_cost() -> list[float]:
+    """Seconds that `import softcam` takes beyond `import torch`, each in a fresh interpreter."""
+
+    def seconds(code: str) -> float:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - started
+
+    seconds("import softcam")
+    return sorted(seconds("import softcam") - seconds("import torch") for _ in range(7))
+
+
+def main() -> None:
+    """Print every ratio."""
+    sys.stdout.write(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    sys.stdout.write(f"{'ratio, median of interleaved pairs':<58} median [quartiles]\n")
+    report(f"explain / plain forward, {MODEL}, 96 px, batch 32", forward(MODEL, SIZE, BATCH))
+    report("explain / plain forward, resnet50, 224 px, batch 4", forward("resnet50", 224, 4))
+    report("training step, dense / black box", step("dense", 0.0, 0.0))
+    report("training step, sparse / black box", step("sparse", 0.01, 0.0))
+    report("training step, elastic / black box", step("elastic", 0.01, 0.01))
+    report("import softcam - import torch, in seconds", import_cost())
+
+
+if __name__ == "__main__":
+    main()
