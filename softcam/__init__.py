@@ -17,7 +17,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from softcam.common import output_root, project_root, seed_everything  # noqa: E402
 from softcam.evidence import (  # noqa: E402
-    BlackBox,
     Conversion,
     Explanation,
     SoftCAM,
@@ -25,6 +24,7 @@ from softcam.evidence import (  # noqa: E402
     logit_control,
     paper_lambdas,
 )
+from softcam.wrappers import BlackBox  # noqa: E402
 
 if TYPE_CHECKING:
     from softcam.checkpoints import export_checkpoint, load_checkpoint

@@ -27,8 +27,9 @@ from softcam.common import (
     project_root,
     write_json,
 )
-from softcam.evidence import BlackBox, SoftCAM
+from softcam.evidence import SoftCAM
 from softcam.runs import SELECT, Run, TrainConfig, build_model
+from softcam.wrappers import BlackBox
 
 __all__ = [
     "best_epoch",

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
 from softcam.cut import Cut, cut_features, find_by_graph, find_by_verbs, listed
-from softcam.evidence import BlackBox, Conversion, Link, Normalize, SoftCAM
+from softcam.evidence import Conversion, SoftCAM
 from softcam.proof import (
     NotThisWay,
     Proof,
@@ -32,6 +32,7 @@ from softcam.proof import (
     quiet,
     reduction_of,
 )
+from softcam.wrappers import BlackBox, Link, Normalize
 
 __all__ = ["Features", "to_softcam"]
 

@@ -21,7 +21,7 @@ import torch
 
 from softcam.common import SoftCAMError, choose
 from softcam.data.records import ImageSet
-from softcam.evidence import BlackBox, SoftCAM
+from softcam.evidence import SoftCAM
 from softcam.explainers import Explainer, explainers, get_explainer
 from softcam.metrics import (
     Measure,
@@ -35,6 +35,7 @@ from softcam.metrics import (
 )
 from softcam.results import Recorder, patient_groups
 from softcam.scan import Question, Scan, ask, deletion, findings_of, scan
+from softcam.wrappers import BlackBox
 
 if TYPE_CHECKING:
     import pandas as pd

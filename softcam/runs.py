@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from softcam.common import SoftCAMError, UnknownNameError, choose, digest, runs_root
-from softcam.evidence import BlackBox, SoftCAM, paper_lambdas
+from softcam.evidence import SoftCAM, paper_lambdas
+from softcam.wrappers import BlackBox
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,9 +17,10 @@ from tqdm.auto import tqdm
 
 from softcam.common import SoftCAMError, choose, rng
 from softcam.data.records import ImageSet
-from softcam.evidence import BlackBox, SoftCAM
+from softcam.evidence import SoftCAM
 from softcam.explainers import Explainer, class_maps
 from softcam.metrics import MapBatch, Measure, Ratios, deletion_scores
+from softcam.wrappers import BlackBox
 
 __all__ = ["Question", "Scan", "ask", "deletion", "findings_of", "in_gauge", "scan"]
 

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from softcam.checkpoints import environment, finish, keep_epoch, load_state
 from softcam.common import SoftCAMError, choose, rng, seed_everything, write_json
-from softcam.evidence import BlackBox, SoftCAM
+from softcam.evidence import SoftCAM
 from softcam.objective import (
     build_optimizer,
     class_weights,
@@ -32,6 +32,7 @@ from softcam.objective import (
     losses,
 )
 from softcam.runs import SELECT, Run, TrainConfig, build_model, resolved_record, run_directory
+from softcam.wrappers import BlackBox
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

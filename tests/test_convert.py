@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from softcam.common import SoftCAMError
 from softcam.convert import to_softcam
-from softcam.evidence import BlackBox, SoftCAM
+from softcam.evidence import SoftCAM
+from softcam.wrappers import BlackBox
 
 TIMM = [
     ("resnet10t", {"channels": (8, 16, 32, 32), "output_stride": 8, "drop_rate": 0.2}),

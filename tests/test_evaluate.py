@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.data.records import ImageSet, pack_masks
 from softcam.evaluate import evaluate, measure_catalogue
-from softcam.evidence import BlackBox, Conversion, SoftCAM
+from softcam.evidence import Conversion, SoftCAM
 from softcam.results import COLUMNS, KEYS, read_results, write_results
 from softcam.scan import ask, in_gauge
+from softcam.wrappers import BlackBox
 
 SIZE, CELL = 32, 8
 

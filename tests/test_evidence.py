@@ -10,14 +10,13 @@ from torch.nn import functional as F
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.convert import to_softcam
 from softcam.evidence import (
-    BlackBox,
     Explanation,
-    Normalize,
     SoftCAM,
     elastic_net,
     logit_control,
     paper_lambdas,
 )
+from softcam.wrappers import BlackBox, Normalize
 
 NORMALIZE = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.5))
 

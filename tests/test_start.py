@@ -267,7 +267,7 @@ def test_without_a_path_the_run_holds_every_test_and_notebook(
     monkeypatch.setattr(start, "python", python)
     monkeypatch.setattr(start, "call", lambda *_: 0)
     start.test(["-x"])
-    assert {"tests", "--nbval-lax", "-x", "quick"} <= set(runs[-1])
+    assert {"tests", "--nbval-lax", "-x", "loadfile"} <= set(runs[-1])
     assert [Path(each).name for each in runs[-1] if each.endswith(".ipynb")] == [
         "00_first.ipynb",
         "01_second.ipynb",

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
-from softcam.evidence import BlackBox, SoftCAM
+from softcam.evidence import SoftCAM
+from softcam.wrappers import BlackBox
 
 __all__ = ["feature_size", "split_at_features", "undisturbed"]
 

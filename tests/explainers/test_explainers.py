@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError, UnknownNameError
-from softcam.evidence import BlackBox, SoftCAM
+from softcam.evidence import SoftCAM
 from softcam.explainers import class_maps, explain_with, explainer, explainers, get_explainer
+from softcam.wrappers import BlackBox
 
 
 class TinyNet(nn.Module):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
-from softcam.evidence import BlackBox
 from softcam.explainers import class_maps, explain_with
+from softcam.wrappers import BlackBox
 from tests.explainers.test_explainers import (
     TARGETS,
     TinyNet,

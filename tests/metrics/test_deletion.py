@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
-from softcam.evidence import BlackBox
 from softcam.metrics import Ratios, audc, deletion_curve, deletion_scores
 from softcam.metrics.deletion import deletion_probability, tile_ranks
+from softcam.wrappers import BlackBox
 from tests.metrics import oracle
 
 BLACK = (0.0, 0.0, 0.0)
