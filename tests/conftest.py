@@ -6,6 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from softcam.common import seed_everything
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Every test begins with the same random numbers, whichever ran before it."""
+    seed_everything(0)
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
