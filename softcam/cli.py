@@ -173,7 +173,7 @@ def evaluate(
     methods: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
     metrics: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
     split: str = "test",
-    limit: Annotated[int | None, typer.Option(help="images for the deletion curve")] = None,
+    limit: Annotated[int | None, typer.Option(help="images for the deletion curve")] = 128,
     n_boot: int = 1000,
     seed: int = 0,
     out: Annotated[str | None, typer.Option(help="folder for results.csv and the report")] = None,
