@@ -1,6 +1,7 @@
 """Train and measure one study of tools/studies/; a killed study goes on where it stopped.
 
     python tools/study.py phantoms-cxr [--weights FILE] [--processes 2]
+    python tools/study.py phantoms-cxr --conditions default --seeds 0 1    # a part of it
 
 Runs lie where `softcam train` puts them; tables and reports go to runs/study/NAME/CONDITION/.
 """
@@ -23,7 +24,7 @@ log = logging.getLogger("study")
 def cells(study: dict[str, Any]) -> list[tuple[str, int, str]]:
     """(condition, seed, arm), in the order in which they are run."""
     names, seeds = list(study["conditions"]), study["seeds"]
-    found = [(name, seed, arm) for name in names for seed in seeds for arm in study["arms"]]
+    found = [(name, seed, arm) for seed in seeds for name in names for arm in study["arms"]]
     once = study.get("arms_once", [])
     return found + [(name, seeds[0], arm) for name in names for arm in once]
 
@@ -73,8 +74,13 @@ def main() -> None:
     parser.add_argument("study", choices=sorted(path.stem for path in STUDIES.glob("*.yaml")))
     parser.add_argument("--weights", help="a local safetensors file for every run")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--conditions", nargs="+", help="only these")
+    parser.add_argument("--seeds", nargs="+", type=int, help="only these")
     words = parser.parse_args()
     study = yaml.safe_load((STUDIES / f"{words.study}.yaml").read_text(encoding="utf-8"))
+    chosen = words.conditions or study["conditions"]
+    study["conditions"] = {name: study["conditions"][name] for name in chosen}
+    study["seeds"] = words.seeds or study["seeds"]
     todo = cells(study)
     with multiprocessing.get_context("spawn").Pool(words.processes, maxtasksperchild=4) as pool:
         jobs = [(study, words.weights, cell) for cell in todo]
