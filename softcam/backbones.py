@@ -15,8 +15,9 @@ import difflib
 import logging
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError, UnknownNameError
@@ -93,7 +94,9 @@ def build_net(
 def load_backbone_weights(net: nn.Module, path: str | Path) -> tuple[str, ...]:
     """Load a safetensors state dict in timm's format into `net`, in place.
 
-    A classifier of another size is left as it is. Everything else must fit, name by name.
+    A classifier of another size begins at zero: every class is as likely as any other, and the
+    first steps do not push noise into features that are good already. Everything else must fit,
+    name by name.
 
     Returns:
         Notes on what was not loaded, empty if all was.
@@ -125,7 +128,9 @@ def load_backbone_weights(net: nn.Module, path: str | Path) -> tuple[str, ...]:
             f"{path} does not fit {type(net).__name__}: {len(problems)} tensors "
             f"differ. Name the model these weights were made for.\n  {shown}{rest}"
         )
-    net.load_state_dict({k: v for k, v in state.items() if k not in fresh}, strict=False)
+    zeros = {key: torch.zeros_like(own[key]) for key in fresh if key in own}
+    kept = {key: value for key, value in state.items() if key not in fresh}
+    net.load_state_dict({**kept, **zeros}, strict=False)
     return notes
 
 
@@ -159,13 +164,17 @@ def _download(name: str, num_classes: int, keywords: dict[str, Any]) -> nn.Modul
     if not timm.is_model_pretrained(name):
         raise SoftCAMError(f"timm has no pretrained weights for {name}. {mend}")
     try:
-        return timm.create_model(name, pretrained=True, num_classes=num_classes, **keywords)
+        net: Any = timm.create_model(name, pretrained=True, num_classes=num_classes, **keywords)
     except Exception as error:  # the hub's errors share no base class
         first = str(error).strip().splitlines()[:1]
         raise SoftCAMError(
             f"the pretrained weights of {name} could not be had "
             f"({type(error).__name__}: {''.join(first)}). {mend}"
         ) from error
+    if num_classes != net.pretrained_cfg.get("num_classes"):  # begins at zero, as above
+        for parameter in net.get_classifier().parameters():
+            nn.init.zeros_(parameter)
+    return cast(nn.Module, net)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -206,10 +215,10 @@ def _other_classifier(
     keys = {key for key in {*own, *state} if key.startswith(f"{name}.")}
     if weight not in state:
         missing = not any(key in state for key in keys)
-        note = f"the weights have no classifier {name}: it is left fresh"
+        note = f"the weights have no classifier {name}: it begins at zero"
         return (keys, (note,)) if missing else (set(), ())
     found, expected = state[weight].shape, own[weight].shape
     if found[0] == expected[0] or found[1:] != expected[1:]:
         return set(), ()
-    note = f"the weights have {found[0]} classes, asked for {expected[0]}: {name} is left fresh"
+    note = f"the weights have {found[0]} classes, asked for {expected[0]}: {name} begins at zero"
     return keys, (note,)

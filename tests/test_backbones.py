@@ -67,13 +67,13 @@ def test_weights_are_loaded_to_the_last_bit(weights: Path) -> None:
     )
 
 
-def test_a_classifier_of_another_size_is_left_fresh_and_said(
+def test_a_classifier_of_another_size_begins_at_zero_and_it_is_said(
     weights: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         net = build_net(SMALL, 2, weights=weights)
-    assert "3 classes, asked for 2: fc is left fresh" in caplog.text
-    assert net(torch.rand(2, 3, 32, 32)).shape == (2, 2)
+    assert "3 classes, asked for 2: fc begins at zero" in caplog.text
+    assert torch.equal(net(torch.rand(2, 3, 32, 32)), torch.zeros(2, 2))
 
 
 def test_weights_of_another_network_are_listed_and_nothing_is_loaded(weights: Path) -> None:
