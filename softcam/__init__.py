@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 # the runtime reads the variable once, when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from softcam.common import output_root, project_root, seed_everything  # noqa: E402
+from softcam.common import (  # noqa: E402
+    __version__,
+    output_root,
+    project_root,
+    seed_everything,
+)
 from softcam.evidence import (  # noqa: E402
     Conversion,
     Explanation,
@@ -37,8 +42,6 @@ if TYPE_CHECKING:
     from softcam.runs import Run, TrainConfig, find_runs
     from softcam.training import predict, train
 
-__version__ = "0.1.0"
-
 # Loaded on first use: `import softcam` costs little more than `import torch`.
 _LAZY = {
     "Run": "softcam.runs",
@@ -57,6 +60,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "__version__",
     "BlackBox",
     "Conversion",
     "Explanation",

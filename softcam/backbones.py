@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from softcam.common import SoftCAMError, UnknownNameError
 
-__all__ = ["build_net", "load_backbone_weights", "parse_model_name"]
+__all__ = ["build_net", "load_backbone_weights", "parse_model_name", "read_weights"]
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,8 @@ def load_backbone_weights(net: nn.Module, path: str | Path) -> tuple[str, ...]:
         SoftCAMError: a missing file, another format, or tensors that are missing, unexpected or
             of another shape (all are listed); `net` is then unchanged.
     """
-    state = _read_safetensors(Path(path))
+    state = read_weights(path)
+    _refuse_not_finite(path, state)
     own = net.state_dict()
     fresh, notes = _other_classifier(net, state, own)
     problems = [
@@ -119,6 +120,11 @@ def load_backbone_weights(net: nn.Module, path: str | Path) -> tuple[str, ...]:
             f"shape: {key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}"
             for key, value in state.items()
             if key in own and key not in fresh and value.shape != own[key].shape
+        ),
+        *(
+            f"type: {key} is {value.dtype}, expected {own[key].dtype}"
+            for key, value in state.items()
+            if key in own and value.is_floating_point() != own[key].is_floating_point()
         ),
     ]
     if problems:
@@ -177,10 +183,12 @@ def _download(name: str, num_classes: int, keywords: dict[str, Any]) -> nn.Modul
     return cast(nn.Module, net)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a local safetensors file; a `SoftCAMError` says why there are none."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    path = Path(path)
     if path.suffix != ".safetensors":
         raise SoftCAMError(
             f"{path.name} is not a .safetensors file. Pickles (.pt, .pth, .bin) can run code "
@@ -188,13 +196,26 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
             "state dict with safetensors.torch.save_file(state_dict, 'weights.safetensors')."
         )
     if not path.is_file():
-        raise SoftCAMError(f"there is no weights file {path}: check the path given to --weights.")
+        raise SoftCAMError(f"there is no weights file {path}: check the path.")
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise SoftCAMError(
-            f"{path} cannot be read as safetensors ({error}): it may be cut short; fetch it again."
+            f"{path} cannot be read as safetensors ({error}): it may be cut short; get it again."
         ) from error
+
+
+def _refuse_not_finite(path: str | Path, state: dict[str, Tensor]) -> None:
+    bad = [
+        key
+        for key, value in state.items()
+        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]
+    if bad:
+        raise SoftCAMError(
+            f"{path}: {len(bad)} tensors hold NaN or infinite numbers, first {bad[0]}: these "
+            "weights come from a training that diverged; take an earlier checkpoint."
+        )
 
 
 def _counts(key: str) -> bool:

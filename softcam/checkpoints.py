@@ -8,13 +8,15 @@ Weights are safetensors; the resume state is read with `weights_only=True`, neve
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 import logging
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -22,14 +24,18 @@ from torch import nn
 from softcam.common import (
     SoftCAMError,
     UnknownNameError,
+    __version__,
     atomic_path,
     digest,
     project_root,
     write_json,
 )
-from softcam.evidence import SoftCAM
+from softcam.evidence import SoftCAM, paper_lambdas
 from softcam.runs import SELECT, Run, TrainConfig, build_model
 from softcam.wrappers import BlackBox
+
+if TYPE_CHECKING:
+    from softcam.data.records import Splits
 
 __all__ = [
     "best_epoch",
@@ -41,11 +47,12 @@ __all__ = [
     "load_checkpoint",
     "load_state",
     "read_record",
+    "resolved_record",
     "save_weights",
 ]
 
 log = logging.getLogger(__name__)
-_PACKAGES = ("softcam", "torch", "torchvision", "timm", "numpy", "accelerate")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "accelerate")
 
 
 def environment(device: Any = "cpu") -> dict[str, Any]:
@@ -63,14 +70,71 @@ def environment(device: Any = "cpu") -> dict[str, Any]:
         "device": str(device),
         "threads": torch.get_num_threads(),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "-"),
-        "versions": {name: version(name) for name in _PACKAGES},
+        "versions": {"softcam": __version__, **{name: version(name) for name in _PACKAGES}},
     }
+
+
+def _check_size(model: nn.Module, size: tuple[int, int]) -> None:
+    """Refuse a size that a network without a map cannot take (a transformer of fixed size)."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, *size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise SoftCAMError(
+            f"this network does not take images of {size[0]}x{size[1]} px ({error}): "
+            "give the size it was made for with --size."
+        ) from error
+    finally:
+        model.train(was_training)
 
 
 def best_epoch(history: list[dict[str, float]], select: str) -> int:
     """The first epoch with the best validation value of `select`."""
     values = [row[f"val_{select}"] for row in history]
     return values.index(SELECT[select](values))
+
+
+def resolved_record(
+    config: TrainConfig, data: Splits, model: nn.Module, normalize: Any
+) -> dict[str, Any]:
+    """What config.json holds: the configuration, both lambda scales, and what was measured."""
+    height, width = map_size(model, data.train.size)
+    outputs = config.outputs(len(data.classes))
+    weights = config.l1_per_cell, config.l2_per_cell
+    # A black box without a map has no penalty either.
+    lambda1, lambda2 = paper_lambdas(*weights, outputs, max(height, 1), max(width, 1))
+    return {
+        "config": {**asdict(config), "data_options": dict(config.data_options)},
+        "dataset": data.name,
+        "classes": list(data.classes),
+        "fingerprint": data.fingerprint,
+        "data_notes": list(data.notes),
+        "counts": {s: len(data[s]) for s in ("train", "val", "test")},
+        "normalize": normalize,
+        "map_size": [height, width],
+        "lambda1": lambda1,
+        "lambda2": lambda2,
+        "lambda_scale": "paper (weights of the sums); l1_per_cell and l2_per_cell are per cell",
+    }
+
+
+def map_size(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) of the evidence maps for images of `size`; (0, 0) for a net that has none."""
+    from softcam.convert import to_softcam
+
+    try:
+        softcam = model if isinstance(model, SoftCAM) else to_softcam(model)
+    except SoftCAMError:
+        _check_size(model, size)
+        return 0, 0
+    was_training = softcam.training
+    softcam.eval()
+    with torch.no_grad():
+        maps = softcam.evidence_maps(torch.zeros(1, 3, *size))
+    softcam.train(was_training)
+    return int(maps.shape[2]), int(maps.shape[3])
 
 
 def keep_epoch(
@@ -82,8 +146,10 @@ def keep_epoch(
     _write_history(path, history)
     core = getattr(optimizer, "optimizer", optimizer)
     state = {"model": model.state_dict(), "optimizer": core.state_dict(), "history": history}
+    whole = io.BytesIO()  # on a full disk torch.save itself would raise something without a name
+    torch.save(state, whole)
     with atomic_path(path / "resume" / "state.pt") as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(whole.getbuffer())
 
 
 def load_state(path: Path, model: nn.Module, optimizer: Any) -> dict[str, Any] | None:
@@ -91,7 +157,12 @@ def load_state(path: Path, model: nn.Module, optimizer: Any) -> dict[str, Any] |
     file = path / "resume" / "state.pt"
     if not file.is_file():
         return None
-    state = torch.load(file, weights_only=True, map_location="cpu")
+    try:
+        state = torch.load(file, weights_only=True, map_location="cpu")
+    except Exception as error:  # a damaged zip or pickle raises almost anything
+        raise SoftCAMError(
+            f"{file} is damaged ({type(error).__name__}): begin this run again with --no-resume."
+        ) from error
     model.load_state_dict(state["model"])
     getattr(optimizer, "optimizer", optimizer).load_state_dict(state["optimizer"])
     log.info("%s goes on after epoch %d", path.name, len(state["history"]))
@@ -105,14 +176,14 @@ def save_weights(
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """The state dict as safetensors, atomically; floats as `dtype` where one is given."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {}
     for name, value in model.state_dict().items():
         value = value.detach().cpu().contiguous()
         tensors[name] = value.to(dtype) if dtype and value.is_floating_point() else value
     with atomic_path(file) as temporary:
-        save_file(tensors, temporary, metadata=dict(metadata or {}))
+        temporary.write_bytes(save(tensors, dict(metadata or {})))  # a full disk is an OSError
 
 
 def finish(path: Path, model: nn.Module, select: str, history: list[dict[str, float]]) -> None:
@@ -208,7 +279,7 @@ def _checkpoint_file(name: str | Path) -> Path:
         file = folder / f"{name}.safetensors"
     if not file.is_file():
         known = [path.stem for path in folder.glob("*.safetensors")]
-        raise UnknownNameError("checkpoint", str(name), known)
+        raise UnknownNameError("run directory or checkpoint file", str(name), known)
     return file
 
 

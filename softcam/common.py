@@ -9,8 +9,10 @@ import contextlib
 import difflib
 import hashlib
 import json
+import math
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,18 +25,24 @@ __all__ = [
     "DataError",
     "SoftCAMError",
     "UnknownNameError",
+    "as_integer",
+    "as_number",
     "atomic_path",
     "choose",
     "data_root",
     "digest",
+    "hides_bar",
     "output_root",
     "project_root",
+    "read_json",
     "rng",
     "runs_root",
     "seed_everything",
     "write_json",
     "write_text",
 ]
+
+__version__ = "0.1.0"
 
 
 class SoftCAMError(Exception):
@@ -50,10 +58,9 @@ class UnknownNameError(SoftCAMError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else ""
-        message = f"unknown {kind} {name!r}: {hint} Known: {', '.join(known)}."
-        super().__init__(" ".join(message.split()))
+        close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
+        hint = f": did you mean {' or '.join(map(repr, close))}?" if close else "."
+        super().__init__(f"unknown {kind} {name!r}{hint} Known: {', '.join(known) or 'none yet'}.")
 
     def __str__(self) -> str:  # KeyError would show the repr of its message
         return str(self.args[0])
@@ -65,6 +72,21 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
     if name not in known:
         raise UnknownNameError(kind, name, known)
     return name
+
+
+def as_integer(name: str, value: object, least: int, most: int) -> int:
+    """`value` if it is a whole number in [least, most], else a `SoftCAMError` that names it."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise SoftCAMError(f"{name} is {value!r}: expected a whole number from {least} to {most}.")
+    return value
+
+
+def as_number(name: str, value: object) -> float:
+    """`value` if it is a finite number >= 0, else a `SoftCAMError` that names it."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
+        raise SoftCAMError(f"{name} is {value!r}: expected a finite number, 0 or more.")
+    return float(value)  # type: ignore[arg-type]
 
 
 def project_root() -> Path:
@@ -125,6 +147,15 @@ def rng(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(list(key))))
 
 
+def hides_bar(progress: bool) -> bool:
+    """What tqdm calls `disable`: on request, and where a bar would flood a log file.
+
+    tqdm's own test (`disable=None`) hides the bar in notebooks as well, where it can be drawn.
+    """
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return not progress or not (shell is not None or sys.stderr.isatty())
+
+
 def digest(*parts: Any, length: int = 64) -> str:
     """SHA-256 in hex over bytes, strings and JSON-able values, each framed by its length."""
     sha = hashlib.sha256()
@@ -158,6 +189,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """The JSON object in a file that softcam wrote; a `SoftCAMError` where it is not one."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError(f"a {type(value).__name__}, expected an object")
+    except (OSError, ValueError) as error:
+        raise SoftCAMError(
+            f"{path} is missing or damaged ({error}): delete its folder and make it again."
+        ) from error
+    return value
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -1,13 +1,13 @@
 """Two runs on the same images: how much better is one, and could it be chance?
 
 The difference is paired, image by image (or patient by patient), which is far sharper than two
-intervals side by side.
+intervals side by side. `SeedValue` holds one measure over several seeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +19,58 @@ from softcam.results import KEYS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Difference", "compare"]
+__all__ = ["Difference", "SeedValue", "against_black_box", "compare"]
 
 # Not means over images: they are computed again from labels and logits in every draw.
 _STATISTICS = ("auc", "quadratic-kappa", "ece")
 _ABOUT_MAPS = ("method", "gauge", "target", "fill", "occluded_run", "finding")
+
+
+@dataclass(frozen=True)
+class SeedValue:
+    """One measure of one arm and method, over the seeds it was trained with.
+
+    Attributes:
+        name: for people.
+        arm, method: as in the table.
+        weights: lambda1 and lambda2.
+        by_seed: seed to (value, lower bound, upper bound).
+    """
+
+    name: str
+    arm: str
+    method: str
+    weights: tuple[str, str]
+    by_seed: Mapping[str, tuple[float, float, float]]
+
+    @property
+    def value(self) -> float:
+        return self._mean(0)
+
+    @property
+    def low(self) -> float:
+        return self._mean(1)
+
+    @property
+    def high(self) -> float:
+        return self._mean(2)
+
+    def _mean(self, which: int) -> float:
+        return sum(each[which] for each in self.by_seed.values()) / len(self.by_seed)
+
+    def over(self, other: SeedValue) -> SeedValue:
+        """The same over the seeds that `other` has too."""
+        return replace(self, by_seed={k: v for k, v in self.by_seed.items() if k in other.by_seed})
+
+    def above(self, other: SeedValue) -> int:
+        """In how many seeds this value is the larger one."""
+        return sum(v[0] > other.by_seed[seed][0] for seed, v in self.by_seed.items())
+
+    def __str__(self) -> str:
+        values = [each[0] for each in self.by_seed.values()]
+        form = ".3f" if self.value > 0.985 else ".2f"  # near 1, two digits make all values equal
+        seeds = f"; seeds {min(values):{form}} to {max(values):{form}}" if len(values) > 1 else ""
+        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}{seeds}]"
 
 
 @dataclass(frozen=True)
@@ -84,6 +131,53 @@ def compare(
         ahead = -ahead
     better = {1: "a", -1: "b", 0: "neither"}[ahead]
     return Difference(metric, value, low, high, n, interval.kind, better)
+
+
+def against_black_box(
+    table: pd.DataFrame, per_image: pd.DataFrame, metrics: Sequence[str], **options: int
+) -> list[tuple[pd.Series, Difference]]:
+    """Each trained SoftCAM minus the black box of its seed, on the same images.
+
+    Measures on maps take the contrast (with one logit the raw map): SoftCAM's own against Grad-CAM
+    on the black box.
+
+    Args:
+        table, per_image: of one evaluation.
+        metrics: names of measures; one that was not measured, or not for both, is left out.
+        options: `n_boot` and `seed` of `compare`.
+
+    Returns:
+        The first row of the run in the table, and the difference.
+    """
+    first = table.drop_duplicates(["run_id", "arm"])
+    boxes = first[first["arm"] == "black-box"]
+    out = []
+    for _, run in first[~first["arm"].isin(["black-box", "converted"])].iterrows():
+        same = (boxes[c] == run[c] for c in ("dataset", "split", "model", "seed"))
+        partners = boxes[np.logical_and.reduce([each.to_numpy() for each in same])]
+        if len(partners) != 1:
+            continue
+        for metric in metrics:
+            sides = [
+                _side(table, run_id, method, metric)
+                for run_id, method in (
+                    (run["run_id"], "softcam"),
+                    (partners["run_id"].iloc[0], "grad-cam"),
+                )
+            ]
+            if all(sides):
+                out.append((run, compare(per_image, sides[0], sides[1], metric, **options)))
+    return out
+
+
+def _side(table: pd.DataFrame, run_id: str, method: str, metric: str) -> dict[str, str]:
+    """What `compare` is asked for; empty where the run has no value of the measure."""
+    rows = table[(table["run_id"] == run_id) & (table["metric"] == metric) & (table["n"] > 0)]
+    if get_measure(metric).kind == "classification":
+        return {"run_id": run_id} if len(rows) else {}
+    gauges = set(rows[rows["method"] == method]["gauge"])
+    gauge = next((g for g in ("contrast", "raw") if g in gauges), "")
+    return {"run_id": run_id, "method": method, "gauge": gauge} if gauge else {}
 
 
 def _ratio(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,5 +82,5 @@ def _explain_one(opened: OpenedModel, path: Path, out: Path) -> Path:
         "maps": explanation.maps[0].tolist(),
         "note": "maps in logits, (C, h, w); their mean over h and w is the logit",
     }
-    write_json(out / f"{path.stem}.json", json.loads(json.dumps(numbers)))
+    write_json(out / f"{path.stem}.json", numbers)
     return picture

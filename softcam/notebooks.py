@@ -124,8 +124,9 @@ def run_notebooks(
                 continue
             started = time.perf_counter()
             _execute(name, target, values)
-            done[name] = {"digest": key, "seconds": round(time.perf_counter() - started, 1)}
-            write_json(folder / "progress.json", {"profile": values["profile"], "notebooks": done})
+            seconds = round(time.perf_counter() - started, 1)
+            done[name] = {"digest": key, "seconds": seconds, "profile": values["profile"]}
+            write_json(folder / "progress.json", {"notebooks": done})
     return folder
 
 
@@ -155,7 +156,8 @@ def _execute(name: str, target: Path, values: dict[str, Any]) -> None:
 
 def _state_digest(name: str, values: dict[str, Any]) -> str:
     package = Path(__file__).resolve().parent
-    code = b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))
+    files = sorted(path for kind in ("*.py", "*.yaml") for path in package.rglob(kind))
+    code = b"".join(path.read_bytes() for path in files)
     source = (notebook_folder() / f"{name}.ipynb").read_bytes()
     return digest(source, values, code, str(project_root()), length=16)
 

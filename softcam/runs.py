@@ -7,7 +7,6 @@ done.json. A directory without done.json is not a finished run, whatever else is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -15,10 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import nn
 
-from softcam.common import SoftCAMError, UnknownNameError, choose, digest, runs_root
-from softcam.evidence import SoftCAM, paper_lambdas
+from softcam.common import (
+    SoftCAMError,
+    UnknownNameError,
+    as_integer,
+    as_number,
+    choose,
+    digest,
+    read_json,
+    runs_root,
+)
+from softcam.evidence import SoftCAM
 from softcam.wrappers import BlackBox
 
 if TYPE_CHECKING:
@@ -49,7 +56,7 @@ class TrainConfig:
         data: `phantoms:cxr`, `phantoms:oct`, `phantoms:fundus` or `folder:PATH`.
         size: image side in pixels.
         data_options: keywords of the data source (`n_train`, `difficulty`, `finding_classes` ...).
-        model: timm name with options, `resnet10t-w32-os8`, or a torchvision name.
+        model: timm name with options, such as `resnet10t-w32-os8`.
         arm: black-box, dense, sparse, ridge, elastic or logit-control.
         l1_per_cell, l2_per_cell: penalty weights per cell (see `evidence.paper_lambdas`).
         epochs, batch_size, lr, weight_decay: as usual; the last partial batch is dropped.
@@ -96,20 +103,21 @@ class TrainConfig:
         choose("link", self.link, ("softmax", "sigmoid"))
         choose("freeze_bn", self.freeze_bn, ("auto", "yes", "no", "force"))
         choose("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
-        for name in ("size", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise SoftCAMError(f"{name} must be at least 1, found {getattr(self, name)}.")
-        if self.l1_per_cell < 0 or self.l2_per_cell < 0:
-            raise SoftCAMError(
-                f"penalty weights must be >= 0, found {self.l1_per_cell} and {self.l2_per_cell}."
-            )
+        for name, most in (("size", 4096), ("epochs", 10**6), ("batch_size", 10**6)):
+            as_integer(name, getattr(self, name), 1, most)
+        as_integer("seed", self.seed, 0, 2**32 - 1)
+        for name in ("lr", "weight_decay", "l1_per_cell", "l2_per_cell"):
+            as_number(name, getattr(self, name))
+        for name in {"spec", "size", "progress"} & set(self.data_options):
+            raise SoftCAMError(f"{name!r} is no option of the data: give it by itself.")
         found = (self.l1_per_cell > 0, self.l2_per_cell > 0)
         if found != ARMS[self.arm]:
             wants = ["0", "> 0"]
             l1, l2 = (wants[need] for need in ARMS[self.arm])
             raise SoftCAMError(
                 f"arm {self.arm!r} wants l1_per_cell {l1} and l2_per_cell {l2}, "
-                f"found {self.l1_per_cell} and {self.l2_per_cell}."
+                f"found {self.l1_per_cell} and {self.l2_per_cell}; "
+                "a profile (--profile tutorial) brings the weights of each arm."
             )
         if self.freeze_bn == "yes" and not (self.weights or self.pretrained):
             raise SoftCAMError(
@@ -196,7 +204,7 @@ class Run:
     @cached_property
     def record(self) -> dict[str, Any]:
         """config.json: the resolved configuration and what follows from it."""
-        return json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        return read_json(self.path / "config.json")
 
     @property
     def config(self) -> TrainConfig:
@@ -249,13 +257,21 @@ class Run:
 
     def model(self, which: Literal["best", "last"] = "best") -> BlackBox | SoftCAM:
         """The trained network in eval mode, on the CPU."""
-        from safetensors.torch import load_file
+        from softcam.backbones import read_weights
 
         name = {"best": "weights", "last": "last"}[choose("checkpoint", which, ("best", "last"))]
         config = replace(self.config, weights=None, pretrained=False, freeze_bn="no")
         with torch.random.fork_rng(devices=[]):
             model = build_model(config, len(self.classes), self.record["normalize"])
-        model.load_state_dict(load_file(self.path / f"{name}.safetensors"))
+        file = self.path / f"{name}.safetensors"
+        try:
+            model.load_state_dict(read_weights(file))
+        except RuntimeError as error:
+            last = str(error).splitlines()[-1].strip()
+            raise SoftCAMError(
+                f"{file} does not fit the configuration beside it ({last}): "
+                "one of the two was changed; delete the run and train it again."
+            ) from error
         return model.eval()
 
     def converted(self) -> SoftCAM:
@@ -272,41 +288,3 @@ def find_runs(dataset: str | None = None) -> list[Run]:
     root = runs_root()
     pattern = f"{dataset or '*'}/*/done.json"
     return [Run(path.parent) for path in sorted(root.glob(pattern))]
-
-
-def resolved_record(
-    config: TrainConfig, data: Splits, model: nn.Module, normalize: Any
-) -> dict[str, Any]:
-    """What config.json holds: the configuration, both lambda scales, and what was measured."""
-    height, width = map_size(model, data.train.size)
-    outputs = config.outputs(len(data.classes))
-    lambda1, lambda2 = paper_lambdas(config.l1_per_cell, config.l2_per_cell, outputs, height, width)
-    return {
-        "config": {**asdict(config), "data_options": dict(config.data_options)},
-        "dataset": data.name,
-        "classes": list(data.classes),
-        "fingerprint": data.fingerprint,
-        "data_notes": list(data.notes),
-        "counts": {s: len(data[s]) for s in ("train", "val", "test")},
-        "normalize": normalize,
-        "map_size": [height, width],
-        "lambda1": lambda1,
-        "lambda2": lambda2,
-        "lambda_scale": "paper (weights of the sums); l1_per_cell and l2_per_cell are per cell",
-    }
-
-
-def map_size(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of the evidence maps for images of `size`; (0, 0) for a net that has none."""
-    from softcam.convert import to_softcam
-
-    try:
-        softcam = model if isinstance(model, SoftCAM) else to_softcam(model)
-    except SoftCAMError:
-        return 0, 0
-    was_training = softcam.training
-    softcam.eval()
-    with torch.no_grad():
-        maps = softcam.evidence_maps(torch.zeros(1, 3, *size))
-    softcam.train(was_training)
-    return int(maps.shape[2]), int(maps.shape[3])

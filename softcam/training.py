@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from softcam.checkpoints import environment, finish, keep_epoch, load_state
-from softcam.common import SoftCAMError, choose, rng, seed_everything, write_json
+from softcam.checkpoints import environment, finish, keep_epoch, load_state, resolved_record
+from softcam.common import SoftCAMError, choose, hides_bar, rng, seed_everything, write_json
 from softcam.evidence import SoftCAM
 from softcam.objective import (
     build_optimizer,
@@ -31,7 +31,7 @@ from softcam.objective import (
     learning_rate,
     losses,
 )
-from softcam.runs import SELECT, Run, TrainConfig, build_model, resolved_record, run_directory
+from softcam.runs import SELECT, Run, TrainConfig, build_model, run_directory
 from softcam.wrappers import BlackBox
 
 if TYPE_CHECKING:
@@ -65,9 +65,12 @@ def train(config: TrainConfig, *, progress: bool = True, resume: bool = True) ->
 
     from softcam.data.sources import open_data
 
-    data = open_data(config.data, size=config.size, **config.data_options)
+    _check_model(config)
+    data = open_data(config.data, size=config.size, progress=progress, **config.data_options)
     _check(config, data)
     path = run_directory(config, data)
+    if (path / "done.json").is_file() and not (path / "resume").exists():
+        return Run.open(path)  # needs no lock, so a folder that cannot be written will do
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / "lock")
     try:
@@ -91,6 +94,8 @@ def _train_locked(
     from torch.utils.tensorboard import SummaryWriter
 
     accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    for note in data.notes:
+        log.info("%s: %s", data.name, note)
     normalize = config.normalize or _measured_normalization(data)
     model = build_model(config, len(data.classes), normalize)
     record = resolved_record(config, data, model, normalize)
@@ -105,15 +110,17 @@ def _train_locked(
 
     steps = len(data.train) // config.batch_size
     done = len(history)
-    show = progress and accelerator.is_main_process
-    bar = tqdm(total=steps * config.epochs, initial=steps * done, desc=path.name, disable=not show)
+    hidden = hides_bar(progress and accelerator.is_main_process)
+    bar = tqdm(total=steps * config.epochs, initial=steps * done, desc=path.name, disable=hidden)
     with bar, SummaryWriter(str(path / "tensorboard"), purge_step=done) as board:
         for epoch in range(done, config.epochs):
             started = time.perf_counter()
             sums = _train_epoch(accelerator, wrapped, optimizer, config, data, record, epoch, bar)
-            row = {"epoch": epoch, **sums, **validate(model, data.val, config, accelerator)}
+            row = {"epoch": epoch, **sums, **validate(model, data.val, config, accelerator, epoch)}
             row["seconds"] = time.perf_counter() - started
             history.append(row)
+            if hidden and progress:
+                log.info(_progress_line(path, config, row))
             for name, value in row.items():
                 board.add_scalar(name, value, epoch)
             if accelerator.is_main_process:
@@ -190,17 +197,44 @@ def predict(
 
 
 def validate(
-    model: BlackBox | SoftCAM, data: ImageSet, config: TrainConfig, accelerator: Accelerator
+    model: BlackBox | SoftCAM,
+    data: ImageSet,
+    config: TrainConfig,
+    accelerator: Accelerator,
+    epoch: int,
 ) -> dict[str, float]:
     """Cross-entropy (without the penalty) and the validation metrics of `SELECT`."""
     from softcam.metrics.classification import classification_measures
 
     with accelerator.autocast():
         logits = predict(model, data, device=accelerator.device)
+    if not torch.isfinite(logits).all():
+        raise TrainingDiverged(
+            f"training of arm {config.arm} diverged in epoch {epoch}: logits of the validation "
+            f"split are NaN or infinite. Try a lower lr (now {config.lr:g}), a lower weight_decay "
+            f"(now {config.weight_decay:g}), or mixed_precision='no'."
+        )
     labels = torch.from_numpy(data.labels)
     found = classification_measures(data.labels, logits.numpy(), config.link)
     values = {"loss": float(cross_entropy(logits, labels, config.link, None)), **found}
     return {f"val_{name}": values[name] for name in SELECT}
+
+
+def _progress_line(path: Path, config: TrainConfig, row: dict[str, float]) -> str:
+    return (
+        f"{path.name}: epoch {row['epoch'] + 1:.0f} of {config.epochs}, "
+        f"train loss {row['train_loss']:.3f}, "
+        f"val {config.select} {row[f'val_{config.select}']:.3f}, {row['seconds']:.0f} s"
+    )
+
+
+def _check_model(config: TrainConfig) -> None:
+    """A model or weights that do not exist are refused before a directory bears their name."""
+    from softcam.backbones import parse_model_name, read_weights
+
+    parse_model_name(config.model)
+    if config.weights:
+        read_weights(config.weights)
 
 
 def _check(config: TrainConfig, data: Splits) -> None:

@@ -109,3 +109,16 @@ def test_a_failed_download_names_the_mend(monkeypatch: pytest.MonkeyPatch) -> No
         build_net("resnet18", 2, pretrained=True)
     with pytest.raises(SoftCAMError, match="only one"):
         build_net("resnet18", 2, pretrained=True, weights=Path("a.safetensors"))
+
+
+@pytest.mark.parametrize(("change", "said"), [("nan", "NaN or infinite"), ("integer", "type: fc")])
+def test_weights_of_a_wrong_content_are_refused(tmp_path: Path, change: str, said: str) -> None:
+    from safetensors.torch import save_file
+
+    net = build_net("resnet10t-w8-os8", 2)
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    weight = state["fc.weight"]
+    state["fc.weight"] = weight * float("nan") if change == "nan" else weight.int()
+    save_file(state, tmp_path / "odd.safetensors")
+    with pytest.raises(SoftCAMError, match=said):
+        load_backbone_weights(net, tmp_path / "odd.safetensors")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 import softcam.cli as cli
+from softcam.cli.options import parse_normalize, parse_options
 from softcam.common import SoftCAMError
 from softcam.evaluate import evaluate
 from softcam.notebooks import run_notebooks
@@ -54,6 +57,9 @@ def test_train_evaluate_and_explain_from_the_command_line(
     assert (folder / "results.csv").is_file()
     assert (folder / "report.html").is_file()
 
+    monkeypatch.chdir(project)  # a data set by its relative path: all its runs
+    assert [r.id for r in cli._find_runs(["runs/phantoms-cxr"])] == [run.id]
+
     Image.new("L", (40, 60), 99).save(project / "film.png")
     for model in (str(run.path), str(export)):
         out = project / "out"
@@ -92,14 +98,75 @@ def test_data_info_counts(project: Path) -> None:
 
 
 def test_key_value_words() -> None:
-    found = cli.parse_options(["n=3", "difficulty=hard", "marker=true", 'x=["a","b"]'])
+    found = parse_options(["n=3", "difficulty=hard", "marker=true", 'x=["a","b"]'])
     assert found == {"n": 3, "difficulty": "hard", "marker": True, "x": ["a", "b"]}
     with pytest.raises(SoftCAMError, match="KEY=VALUE"):
-        cli.parse_options(["n"])
+        parse_options(["n"])
 
 
 def test_normalize_words() -> None:
-    assert cli.parse_normalize("0.5,0.5,0.5/0.1,0.2,0.3") == [[0.5, 0.5, 0.5], [0.1, 0.2, 0.3]]
+    assert parse_normalize("0.5,0.5,0.5/0.1,0.2,0.3") == [
+        [0.5, 0.5, 0.5],
+        [0.1, 0.2, 0.3],
+    ]
     for wrong in ("0.5", "0.5,0.5,0.5", "a,b,c/1,1,1"):
         with pytest.raises(SoftCAMError, match="three means"):
-            cli.parse_normalize(wrong)
+            parse_normalize(wrong)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("data info phantoms:cxr --data-option size=64", "'size' is no option of the data"),
+        ("data info phantom", "expected phantoms:NAME or folder:PATH"),
+        ("train phantoms:cxr --lr nan", "lr is nan"),
+        ("train phantoms:cxr --seed -1", "seed is -1"),
+        ("train phantoms:cxr --arm sparse", "a profile (--profile tutorial)"),
+        ("train phantoms:cxr --model ../../evil", "unknown timm model"),
+        ("train phantoms:cxr --weights nowhere.safetensors", "no weights file"),
+    ],
+)
+def test_a_slip_is_refused_before_anything_is_made(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["softcam", *words.split()])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not list(project.iterdir()), "a refused command left something behind"
+
+
+def test_a_full_disk_is_one_message_with_its_mend(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("softcam.data.open_data", full)
+    monkeypatch.setattr(sys, "argv", ["softcam", "data", "info", "phantoms:cxr"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    error = capsys.readouterr().err
+    assert stop.value.code == 1
+    assert "No space left" in error and "Free some space" in error and "Errno" not in error
+
+
+def test_no_progress_silences_the_drawing_too(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from softcam.data import open_data
+
+    options: dict[str, Any] = {"n_train": 2, "n_val": 2, "n_test": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        open_data("phantoms:cxr", size=32, progress=False, **options)
+        assert "phantoms train" not in capsys.readouterr().err
+        open_data("phantoms:cxr", size=32, seed=1, **options)
+        assert "phantoms train" in capsys.readouterr().err, "a terminal sees the bar"
+    open_data("phantoms:cxr", size=32, seed=2, **options)
+    assert "phantoms train" not in capsys.readouterr().err, "a log file does not"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from softcam.common import SoftCAMError, UnknownNameError
-from softcam.compare import compare
+from softcam.compare import against_black_box, compare
 from softcam.results import KEYS
 
 N = 60
@@ -98,3 +98,19 @@ def test_unknown_names(table: pd.DataFrame) -> None:
         compare(table, {"gage": "raw"}, "bad", "auc")
     with pytest.raises(SoftCAMError, match="no rows"):
         compare(table, "nobody", "bad", "auc")
+
+
+def test_each_softcam_is_held_against_the_black_box_of_its_seed() -> None:
+    """Two seeds; seed 1 has no black box, so it has no partner."""
+    own = {"metric": "pointing-accuracy", "gauge": "contrast"}
+    values = np.arange(N) % 3 == 0
+    parts = [
+        rows("box", values=values * 0.5, arm="black-box", method="grad-cam", seed=0, **own),
+        rows("s0", values=values * 1.0, method="softcam", seed=0, **own),
+        rows("s1", values=values * 1.0, method="softcam", seed=1, **own),
+    ]
+    per_image = pd.concat(parts).astype({"seed": str})
+    table = pd.concat(part.iloc[:1] for part in parts).assign(n=N)
+    found = against_black_box(table, per_image, ["auc", "pointing-accuracy"], n_boot=50)
+    assert [(run["run_id"], d.metric, d.n) for run, d in found] == [("s0", "pointing-accuracy", N)]
+    assert found[0][1].value == pytest.approx(values.mean() / 2)

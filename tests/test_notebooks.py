@@ -108,3 +108,29 @@ def test_committed_notebooks_keep_the_house_rules(path: Path) -> None:
         assert word in text, f"{path.name} lacks {word}"
     assert "clinical" in text
     assert any("assert " in s for s in sources), "assert what the text claims"
+
+
+def test_a_changed_profile_makes_a_notebook_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Path
+) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    monkeypatch.setattr(runner, "__file__", str(package / "notebooks.py"))
+    (package / "profiles.yaml").write_text("epochs: 1", encoding="utf-8")
+    before = runner._state_digest("00_first", {})
+    assert runner._state_digest("00_first", {}) == before
+    (package / "profiles.yaml").write_text("epochs: 2", encoding="utf-8")
+    assert runner._state_digest("00_first", {}) != before
+
+
+def test_the_report_names_the_profile_of_each_notebook(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from softcam.report import write_report
+
+    out = small / "out"
+    monkeypatch.setattr(runner, "_execute", lambda name, target, values: target.touch())
+    run_notebooks(["00"], profile="quick", out=out, progress=False)
+    run_notebooks(["01"], profile="laptop", out=out, progress=False)
+    page = write_report(out).read_text(encoding="utf-8")
+    assert "<td>quick</td>" in page and "<td>laptop</td>" in page

@@ -20,6 +20,14 @@ def table(*rows: tuple[str, str, str, str, float]) -> pd.DataFrame:
     return pd.DataFrame(full, columns=list(COLUMNS))
 
 
+def seeds(keys: tuple[str, str, str, str], *values: float) -> pd.DataFrame:
+    """Rows (arm, method, gauge, metric) of seeds 0, 1, ...: a run each."""
+    rows = table(*((*keys, value) for value in values))
+    rows["seed"] = range(len(values))
+    rows["run_id"] = [f"{keys[0]}-s{i}" for i in range(len(values))]
+    return rows
+
+
 def pointing(softcam: float, grad_cam: float = 0.4) -> pd.DataFrame:
     return table(
         ("black-box", "grad-cam", "contrast", "pointing-accuracy", grad_cam),
@@ -85,8 +93,50 @@ def test_classification_names_best_and_those_within() -> None:
 
 
 def test_seeds_are_averaged() -> None:
-    rows = table(("sparse", "-", "-", "auc", 0.9), ("sparse", "-", "-", "auc", 0.7))
-    assert "AUC 0.80 [0.75, 0.85], 100 images, mean of 2 seeds" in findings_in_words(rows)[0]
+    rows = seeds(("sparse", "-", "-", "auc"), 0.9, 0.7)
+    said = findings_in_words(rows)
+    expected = "AUC 0.80 [0.75, 0.85; seeds 0.70 to 0.90], 100 images, mean of 2 seeds"
+    assert expected in said[0]
+    assert "smallest and largest value over seeds" in said[-1], "the brackets must be explained"
+
+
+def test_runs_of_one_seed_are_not_taken_for_seeds() -> None:
+    rows = seeds(("sparse", "-", "-", "auc"), 0.9, 0.7)
+    rows["seed"], rows["run_id"] = 0, ["easy", "hard"]
+    (said,) = findings_in_words(rows)
+    assert "not averaged: evaluate them apart" in said
+
+
+def test_arms_are_compared_over_the_seeds_they_share() -> None:
+    """Seed 0 is easy: an arm with seed 0 alone must not win by it."""
+    auc, pointing = ("-", "-", "auc"), ("contrast", "pointing-accuracy")
+    rows = pd.concat(
+        [
+            seeds(("black-box", *auc), 0.99, 0.8),
+            seeds(("dense", *auc), 0.99),
+            seeds(("black-box", "grad-cam", *pointing), 0.7, 0.3),
+            seeds(("dense", "softcam", *pointing), 0.7),
+        ]
+    )
+    said = " ".join(findings_in_words(rows))
+    assert "The black box classifies best" in said and "Within its interval" not in said
+    fewer = (
+        "Dense SoftCAM was trained with fewer seeds (0): AUC 0.990 [0.940, 1.040], the black box"
+    )
+    assert fewer in said and "with the same 0.990 [0.940, 1.040]." in said
+    assert "is not clearly different from grad-cam on the black box (0.70 [0.65, 0.75])" in said
+
+
+def test_a_gain_in_the_mean_alone_is_no_gain() -> None:
+    pointing = ("contrast", "pointing-accuracy")
+    rows = pd.concat(
+        [
+            seeds(("black-box", "grad-cam", *pointing), 0.3, 0.3, 0.3),
+            seeds(("sparse", "softcam", *pointing), 0.9, 0.9, 0.25),
+        ]
+    )
+    said = findings_in_words(rows)[0]
+    assert "not clearly different" in said and said.endswith("ahead in 2 of 3 seeds.")
 
 
 def test_a_sweep_of_the_penalty_is_not_taken_for_seeds() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from softcam.common import SoftCAMError
+from softcam.common import SoftCAMError, write_json
 from softcam.report import write_report
 from softcam.results import COLUMNS
 from softcam.visualize import save_figure
@@ -60,6 +60,59 @@ def test_the_page_holds_tables_figures_and_the_warning(
     assert "http" not in page, "one file, nothing fetched"
     cells = re.findall(r"<td>(black-box|sparse)</td>", page)
     assert cells[:2] == ["black-box", "sparse"], "the black box comes first"
+
+
+def text_of(page: Path) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8")).split())
+
+
+def write_table(folder: Path, *rows: dict[str, object]) -> None:
+    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(folder / "results.csv", index=False)
+
+
+def auc(run_id: str, value: float, **values: object) -> dict[str, object]:
+    return row(metric="auc", run_id=run_id, value=value, ci_low=0.5, ci_high=1.0,
+               ci_kind="bootstrap over images", **values)  # fmt: skip
+
+
+def test_seeds_are_combined_and_kept_apart(tmp_path: Path, project: Path) -> None:
+    values = (0.9, 0.95, 0.97)
+    rows = [auc(f"r{seed}", value, seed=seed) for seed, value in enumerate(values)]
+    write_table(tmp_path, *rows, auc("d0", 0.91, arm="dense", lambda1=0.0))
+    text = text_of(write_report(tmp_path))
+    assert "sparse 0.1 0 0, 1, 2 0.940 (0.900 to 0.970)" in text, "mean and range over seeds"
+    assert "dense 0 0 0 0.910" in text, "an arm with one seed says so"
+    for seed, value in enumerate(values):
+        assert f"sparse 0.1 {seed} {value:.3f} [0.500, 1.000]" in text, "each run is listed"
+    assert "50 images a value; intervals: bootstrap over images." in text
+
+
+def test_runs_that_differ_in_the_penalty_keep_their_rows(tmp_path: Path, project: Path) -> None:
+    """A sweep: the same arm and seed, two weights."""
+    write_table(tmp_path, auc("a", 0.8, lambda1=0.01), auc("b", 0.9, lambda1=0.03))
+    text = text_of(write_report(tmp_path))
+    assert "0.800 [0.500, 1.000]" in text and "0.900 [0.500, 1.000]" in text
+    assert "All seeds together" not in text
+
+
+def test_real_images_are_not_called_phantoms(tmp_path: Path, project: Path) -> None:
+    write_table(tmp_path, auc("a", 0.8, dataset="folder-codras"))
+    text = text_of(write_report(tmp_path))
+    assert "synthetic" not in text and "Measured on real images (folder-codras)" in text
+
+
+def test_notes_on_the_data_are_passed_on(tmp_path: Path, project: Path) -> None:
+    record = {
+        "config": {"size": 64, "epochs": 3, "batch_size": 8, "select": "loss",
+                   "data_options": {"difficulty": "hard", "seed": 1}},
+        "counts": {"train": 30, "val": 10, "test": 10},
+        "data_notes": ["2 boxes were clipped at the border"],
+    }  # fmt: skip
+    write_json(project / "runs" / "phantoms-cxr" / "a" / "config.json", record)
+    write_table(tmp_path, auc("a", 0.8))
+    text = text_of(write_report(tmp_path))
+    assert "phantoms-cxr: 2 boxes were clipped at the border (1 run)." in text
+    assert "64 px, 30 train, 10 val, 10 test images; 3 epochs" in text and "difficulty hard" in text
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

@@ -74,8 +74,9 @@ def test_a_folder_that_is_no_finished_run_is_refused(project: Path) -> None:
 
 
 def test_a_run_knows_its_lambdas_on_both_scales(project: Path) -> None:
+    from softcam.checkpoints import resolved_record
     from softcam.data import open_data
-    from softcam.runs import build_model, resolved_record
+    from softcam.runs import build_model
 
     config = TINY.with_arm("elastic", 0.02, 0.04)
     data = open_data(config.data, size=config.size, **config.data_options)
@@ -96,3 +97,25 @@ def test_all_arms_start_from_the_same_numbers() -> None:
     x = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         assert torch.allclose(black_box.eval()(x), sparse.eval()(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("config.json", '{"config":', "missing or damaged"),
+        ("config.json", "[]", "expected an object"),
+        ("weights.safetensors", "half a file", "cannot be read as safetensors"),
+        ("weights.safetensors", None, "no weights file"),
+    ],
+)
+def test_a_damaged_run_is_named(tmp_path: Path, name: str, text: str | None, said: str) -> None:
+    import json
+    from dataclasses import asdict
+
+    record = {"config": asdict(TINY), "classes": ["a", "b"], "normalize": [[0.5] * 3] * 2}
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    (tmp_path / "done.json").write_text("{}")
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(SoftCAMError, match=said):
+        Run.open(tmp_path).model()

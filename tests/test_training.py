@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import softcam
 import softcam.checkpoints as checkpoints
 import softcam.training as training
 from softcam.common import SoftCAMError
@@ -126,6 +127,7 @@ def test_the_record_names_scale_data_and_environment(project: Path) -> None:
     assert done["value"] == pytest.approx(best.max())
     assert done["best_epoch"] == int(best.to_numpy().argmax())
     environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["versions"]["softcam"] == softcam.__version__, "also in a checkout"
     assert environment["versions"]["torch"] == torch.__version__.split("+")[0]
     assert list((run.path / "tensorboard").iterdir())
 
@@ -138,3 +140,15 @@ def test_epochs_shuffle_anew_and_lose_no_image() -> None:
     assert sorted(first) == list(range(12))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, second)
+
+
+def test_an_empty_weights_file_is_not_taken_for_no_weights(project: Path) -> None:
+    train(TINY, progress=False)
+    (project / "zero.safetensors").write_bytes(b"")
+    with pytest.raises(SoftCAMError, match="cannot be read as safetensors"):
+        train(replace(TINY, weights=str(project / "zero.safetensors")), progress=False)
+
+
+def test_logits_that_overflow_in_validation_are_a_divergence(project: Path) -> None:
+    with pytest.raises(TrainingDiverged, match="lower lr"):
+        train(replace(TINY, lr=1e30, epochs=1), progress=False)

@@ -19,7 +19,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from softcam.common import DataError, choose, data_root, digest
+from softcam.common import DataError, as_integer, choose, data_root, digest
 from softcam.data.cache import SplitsMeta, cached_splits
 from softcam.data.folder_build import FolderBuilder
 from softcam.data.folder_findings import Findings, read_findings
@@ -63,6 +63,7 @@ def folder_splits(
     finding_classes: list[str] | tuple[str, ...] | str | None = None,
     on_error: str = "stop",
     seed: int = 0,
+    progress: bool = True,
 ) -> Splits:
     """Read a folder data set; all tables are checked before the first image is opened.
 
@@ -74,6 +75,7 @@ def folder_splits(
             classes are marked. The others are kept as masks of their name.
         on_error: `stop` at an image, mask or box that cannot be used, or `skip` and count it.
         seed: of the split, where labels.csv gives none.
+        progress: show a bar while the images are read.
 
     Returns:
         Three splits of RGB images; `notes` counts everything that was skipped, clipped or assumed.
@@ -82,6 +84,7 @@ def folder_splits(
         DataError: what is wrong, with file, row and column.
     """
     choose("on_error", on_error, ON_ERROR)
+    as_integer("seed", seed, 0, 2**32 - 1)
     folder = find_folder(path)
     labels = read_labels(folder, label_column, seed)
     findings = read_findings(folder, labels.rows, finding_classes, on_error)
@@ -95,7 +98,8 @@ def folder_splits(
     key = {"prepared": PREPARED, "files": _files_digest(folder, labels, findings), **options}
 
     def write(temporary: Path) -> SplitsMeta:
-        return FolderBuilder(folder, labels, findings, size, on_error, options).write(temporary)
+        builder = FolderBuilder(folder, labels, findings, size, on_error, options)
+        return builder.write(temporary, progress)
 
     return cached_splits(folder_name(folder), key, write)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from softcam.common import DataError, digest
+from softcam.common import DataError, digest, hides_bar
 from softcam.data.cache import SplitsMeta
 from softcam.data.folder_findings import Findings
 from softcam.data.folder_labels import Label, Labels, check_splits
@@ -55,12 +55,13 @@ class FolderBuilder:
         self.contents: dict[str, str] = {}  # file name to digest of its bytes
         self.records: dict[str, str] = {}  # file name to digest of all that is known of it
 
-    def write(self, temporary: Path) -> SplitsMeta:
+    def write(self, temporary: Path, progress: bool = True) -> SplitsMeta:
         """Write the three splits into `temporary`; warn of what was clipped or skipped."""
         from tqdm import tqdm
 
         total = len(self.labels.rows)
-        with tqdm(total=total, desc=f"reading {self.folder.name}", disable=None) as bar:
+        hidden = hides_bar(progress)
+        with tqdm(total=total, desc=f"reading {self.folder.name}", disable=hidden) as bar:
             for split in SPLITS:
                 shape = (self.size, self.size, 3)
                 with SplitWriter(temporary, split, shape, len(self.findings.names)) as writer:
@@ -86,7 +87,7 @@ class FolderBuilder:
             masks, known = self._masks(item, geometry)
         except DataError as error:
             if self.on_error == "stop":
-                raise DataError(f"{error} on_error='skip' leaves it out.") from error
+                raise DataError(f"{error} Mend it, or leave it out: --on-error skip.") from error
             log.warning("left out: %s", error)
             self.skipped.append(item.filename)
             return

@@ -97,7 +97,7 @@ def _read_boxes(path: Path, images: set[str], on_error: str, findings: Findings)
             raise row.error(
                 bad,
                 f"{row[bad]!r}, expected a number{' above 0' if bad in BOX_COLUMNS[3:5] else ''}; "
-                "mend the box, or leave such boxes out with on_error='skip'.",
+                "mend the box, or leave such boxes out: --on-error skip.",
             )
         else:
             skipped += 1
@@ -158,7 +158,10 @@ def _finding_names(
                 "are findings with finding_classes (--finding-classes)."
             )
         return names
-    chosen = tuple(dict.fromkeys([wanted] if isinstance(wanted, str) else wanted))
+    listed = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(listed, Iterable) or not all(isinstance(name, str) for name in listed):
+        raise DataError(f"finding_classes is {wanted!r}, expected one name or a list of names.")
+    chosen = tuple(dict.fromkeys(listed))
     if chosen and not names:
         raise DataError(
             f"{folder}: finding_classes={', '.join(chosen)}, but nothing is marked: "

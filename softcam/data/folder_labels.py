@@ -117,7 +117,7 @@ def _files(table: Table, images: Path) -> dict[str, Path]:
 
 
 def _listing(images: Path) -> list[str]:
-    files = (path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = (p for p in images.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
     return sorted(path.relative_to(images).as_posix() for path in files)
 
 
@@ -219,7 +219,8 @@ def check_splits(
         lacking = [name for i, name in enumerate(classes) if not counts[split, i]]
         place = f"{source}, column 'split'"
         if len(lacking) == len(classes):
-            raise DataError(f"{place}: no image is left for {split!r}, expected at least one.")
+            mend = " Where no split is given, three patients or more are needed to draw one."
+            raise DataError(f"{place}: no image is left for {split!r}, expected at least one.{mend}")
         if lacking and split == "train":
             raise DataError(f"{place}: 'train' has no image of class {', '.join(lacking)}.")
         if lacking:

@@ -282,3 +282,11 @@ def test_the_fingerprint_follows_content_and_nothing_else(folder: Path) -> None:
 def test_an_unknown_on_error_is_refused(folder: Path) -> None:
     with pytest.raises(UnknownNameError, match="'skip'"):
         read(folder, on_error="skipp")
+
+
+def test_options_of_a_wrong_kind_are_named(tmp_path: Path) -> None:
+    from softcam.common import SoftCAMError
+
+    (tmp_path / "labels.csv").write_text("filename,label\n")
+    with pytest.raises(SoftCAMError, match="seed is 'abc'"):
+        folder_splits(tmp_path, 24, seed="abc")  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from softcam.common import digest
+from softcam.common import digest, hides_bar
 from softcam.data.cache import SplitsMeta, SplitWriter, cached_splits
 from softcam.data.phantoms.generate import draw_scene, render
 from softcam.data.phantoms.options import LESIONS, PhantomOptions, mask_names
@@ -25,7 +25,7 @@ def split_indices(options: PhantomOptions, split: str) -> range:
     return range(start, start + getattr(options, f"n_{split}"))
 
 
-def phantom_splits(options: PhantomOptions) -> Splits:
+def phantom_splits(options: PhantomOptions, progress: bool = True) -> Splits:
     """Train, validation and test set, drawn once and read from `data/cache` ever after.
 
     The id of an item is its number, so `draw_scene(options, int(id))` gives its scene and twins.
@@ -41,20 +41,21 @@ def phantom_splits(options: PhantomOptions) -> Splits:
 
     def write(folder: Path) -> SplitsMeta:
         for split in SPLIT_START:
-            _write_split(folder, split, options)
+            _write_split(folder, split, options, hides_bar(progress))
         return meta
 
     return cached_splits(f"phantoms-{options.modality}", key, write)
 
 
-def _write_split(folder: Path, split: str, options: PhantomOptions) -> None:
+def _write_split(folder: Path, split: str, options: PhantomOptions, hidden: bool) -> None:
     shape: tuple[int, ...] = (options.size, options.size)
     if options.modality == "fundus":
         shape = (*shape, 3)
     names = mask_names(options.modality)
     with SplitWriter(folder, split, shape, len(names)) as writer:
         indices = split_indices(options, split)
-        for index in tqdm(indices, desc=f"phantoms {split}", leave=False, mininterval=1):
+        bar = tqdm(indices, f"phantoms {split}", leave=False, mininterval=1, disable=hidden)
+        for index in bar:
             scene = draw_scene(options, index)
             phantom = render(scene)
             masks = np.stack([phantom.masks[name] for name in names])

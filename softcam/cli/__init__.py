@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
+import tempfile
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from softcam.cli.options import data_options, parse_options, train_config
 from softcam.common import SoftCAMError
 
 __all__ = ["app", "main"]
@@ -38,44 +42,37 @@ OnError = Annotated[str | None, typer.Option(help="folder: stop or skip at an un
 def main() -> None:
     """Run the command; what softcam refuses ends with one message and exit code 2."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.captureWarnings(True)
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app()
     except SoftCAMError as error:
         typer.echo(f"softcam: {error}", err=True)
         sys.exit(2)
     except OSError as error:
-        typer.echo(f"softcam: {error}", err=True)
+        typer.echo(f"softcam: {_say(error)}", err=True)
         sys.exit(1)
 
 
-def parse_options(words: list[str] | None) -> dict[str, Any]:
-    """`KEY=VALUE` words as keywords; a value is read as JSON where it is JSON, else as text."""
-    options: dict[str, Any] = {}
-    for word in words or []:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise SoftCAMError(f"expected KEY=VALUE, found {word!r}.")
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return options
+def _show_warning(message: Warning | str, *place: Any, **more: Any) -> None:
+    """One line without the place in the source, which says nothing to a user."""
+    typer.echo(f"warning: {message}", err=True)
 
 
-def _data_options(
-    words: list[str] | None,
-    label_column: str | None,
-    finding_classes: str | None,
-    on_error: str | None,
-) -> dict[str, Any]:
-    options = parse_options(words)
-    named = {
-        "label_column": label_column,
-        "finding_classes": finding_classes.split(",") if finding_classes else None,
-        "on_error": on_error,
+def _say(error: OSError) -> str:
+    """What the system refused, on which file, and the mend."""
+    found = (
+        f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    )
+    mends = {
+        errno.ENOSPC: "Free some space and run the same command again: what was finished is kept.",
+        errno.EDQUOT: "Free some space and run the same command again: what was finished is kept.",
+        errno.EEXIST: "A folder was expected: name another one.",
+        errno.ENOTDIR: "A folder was expected: name another one.",
     }
-    return {**options, **{key: value for key, value in named.items() if value is not None}}
+    refused = (errno.EACCES, errno.EPERM, errno.EROFS)
+    mends |= dict.fromkeys(refused, "Make it writable, or set SOFTCAM_ROOT to a folder that is.")
+    return f"{found}. {mends.get(error.errno or 0, '')}".strip()
 
 
 @app.command()
@@ -117,54 +114,13 @@ def train(
     from softcam.checkpoints import export_checkpoint
     from softcam.training import train as run_training
 
-    config = _train_config(given)
+    config = train_config(given)
     run = run_training(config, progress=progress, resume=resume)
     done = json.loads((run.path / "done.json").read_text(encoding="utf-8"))
-    typer.echo(f"{run.path}\nbest epoch {done['best_epoch']}: {done['select']} {done['value']:.4f}")
+    best = f"best epoch {done['best_epoch'] + 1} of {config.epochs}"
+    typer.echo(f"{run.path}\n{best}: {done['select']} {done['value']:.4f}")
     if export:
         typer.echo(f"exported {export_checkpoint(run, Path(export))}")
-
-
-def _train_config(given: dict[str, Any]) -> Any:
-    """TrainConfig from the command line: a profile's values first, then what was said."""
-    from softcam.profiles import load_profile
-    from softcam.runs import TrainConfig
-
-    plain: tuple[str, ...] = (
-        "profile",
-        "data",
-        "arm",
-        "label_column",
-        "finding_classes",
-        "on_error",
-    )
-    plain += ("data_option", "resume", "progress", "export", "normalize")
-    said = {k: v for k, v in given.items() if k not in plain and v is not None}
-    if given["normalize"]:
-        said["normalize"] = parse_normalize(given["normalize"])
-    options = _data_options(
-        given["data_option"], given["label_column"], given["finding_classes"], given["on_error"]
-    )
-    if given["profile"] is None:
-        return TrainConfig.from_dict(
-            {"data": given["data"], "arm": given["arm"], "data_options": options, **said}
-        )
-    profile = load_profile(given["profile"])
-    return profile.config(given["arm"], data=given["data"], data_options=options, **said)
-
-
-def parse_normalize(text: str) -> list[list[float]]:
-    """'0.5,0.5,0.5/0.5,0.5,0.5' as [means, stds] on [0, 1]."""
-    try:
-        parts = [[float(number) for number in part.split(",")] for part in text.split("/")]
-        if [len(part) for part in parts] != [3, 3]:
-            raise ValueError
-    except ValueError:
-        raise SoftCAMError(
-            "--normalize wants three means and three stds, "
-            f"'0.5,0.5,0.5/0.5,0.5,0.5', found {text!r}."
-        ) from None
-    return parts
 
 
 @app.command()
@@ -173,9 +129,9 @@ def evaluate(
     methods: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
     metrics: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
     split: str = "test",
-    limit: Annotated[int | None, typer.Option(help="images for the deletion curve")] = 128,
-    n_boot: int = 1000,
-    seed: int = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="images for the deletion curve")] = 128,
+    n_boot: Annotated[int, typer.Option(min=0, help="bootstrap draws")] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     out: Annotated[str | None, typer.Option(help="folder for results.csv and the report")] = None,
     progress: bool = True,
 ) -> None:
@@ -186,6 +142,9 @@ def evaluate(
     from softcam.results import write_results
 
     found = _find_runs(runs)
+    folder = Path(out) if out else runs_root() / found[0].dataset / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)  # better now than after an hour of measuring
+    tempfile.TemporaryFile(dir=folder).close()
     table, per_image = run_evaluation(
         found,
         methods=methods.split(",") if methods else None,
@@ -196,7 +155,6 @@ def evaluate(
         seed=seed,
         progress=progress,
     )
-    folder = Path(out) if out else runs_root() / found[0].dataset / "evaluation"
     write_results(table, per_image, folder)
     typer.echo(str(write_report(folder)))
 
@@ -210,7 +168,8 @@ def _find_runs(names: list[str]) -> list[Any]:
         path = Path(name)
         if not path.exists() and (runs_root() / name).exists():
             path = runs_root() / name
-        several = find_runs(path.name) if path.is_dir() and path.parent == runs_root() else []
+        of_dataset = path.is_dir() and path.resolve().parent == runs_root().resolve()
+        several = find_runs(path.resolve().name) if of_dataset else []
         found += several or [Run.open(path)]
     return found
 
@@ -230,7 +189,7 @@ def explain(
 
 @app.command()
 def convert(
-    model: Annotated[str, typer.Argument(help="timm name with options, or a torchvision name")],
+    model: Annotated[str, typer.Argument(help="timm name with options")],
     num_classes: int = 2,
     weights: Annotated[Path | None, typer.Option(help="local safetensors file")] = None,
 ) -> None:
@@ -296,8 +255,10 @@ def data_info(
 ) -> None:
     """Count images, classes, patients and findings of each split."""
     from softcam.data import open_data
+    from softcam.runs import TrainConfig
 
-    options = _data_options(data_option, label_column, finding_classes, on_error)
+    options = data_options(data_option, label_column, finding_classes, on_error)
+    TrainConfig(data=data, size=size, data_options=options)  # says what is wrong with them
     splits = open_data(data, size=size, **options)
     typer.echo(f"{splits.name}: {', '.join(splits.classes)}; fingerprint {splits.fingerprint[:12]}")
     for name in ("train", "val", "test"):
