@@ -7,6 +7,7 @@ Weights are safetensors; the resume state is read with `weights_only=True`, neve
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import io
 import json
@@ -26,7 +27,6 @@ from softcam.common import (
     UnknownNameError,
     __version__,
     atomic_path,
-    digest,
     project_root,
     write_json,
 )
@@ -191,13 +191,14 @@ def finish(path: Path, model: nn.Module, select: str, history: list[dict[str, fl
     save_weights(path / "last.safetensors", model)
     best = best_epoch(history, select)
     files = ("weights.safetensors", "last.safetensors")
+    sha256 = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in files}
     write_json(
         path / "done.json",
         {
             "best_epoch": best,
             "select": f"val_{select}",
             "value": history[best][f"val_{select}"],
-            "sha256": {name: digest((path / name).read_bytes()) for name in files},
+            "sha256": sha256,
             "seconds": sum(row["seconds"] for row in history),
         },
     )

@@ -1,57 +1,76 @@
 """What is minimised, and with which steps: loss, penalty, optimizer and learning rate.
 
-The arms differ in `losses` and nowhere else.
+The arms differ in `Objective` and nowhere else.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from softcam.evidence import elastic_net, logit_control
+from softcam.evidence import SoftCAM, elastic_net, logit_control
 from softcam.runs import TrainConfig
+from softcam.wrappers import BlackBox
 
 __all__ = [
+    "Objective",
     "build_optimizer",
     "class_weights",
     "cross_entropy",
     "divergence",
     "freezes_bn",
     "learning_rate",
-    "losses",
 ]
 
 
-def losses(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    config: TrainConfig,
-    record: dict[str, Any],
-    weights: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the logits, and the arm's penalty on the maps (equation 5): two scalars."""
-    if config.arm in ("black-box", "dense"):
-        logits = model(images)
-        return cross_entropy(logits, labels, config.link, weights), logits.new_zeros(())
-    core: Any = model.module if hasattr(model, "module") else model
-    maps = core.evidence_maps(images)  # (B, C, h, w)
-    ce = cross_entropy(maps.mean((2, 3)), labels, config.link, weights)
-    if config.arm == "logit-control":
-        return ce, logit_control(maps, record["lambda1"])
-    return ce, elastic_net(maps, record["lambda1"], record["lambda2"])
+class Objective(nn.Module):
+    """A network with its loss, as one module: (images, labels) to two scalars.
+
+    One module, because a wrapper for several processes synchronises what passes through its
+    `forward`, and the penalty needs the maps, not the logits.
+
+    Args:
+        model: the network of the arm.
+        config: arm and link.
+        lambda1, lambda2: penalty weights on the paper's scale.
+        class_weights: (C,) or None.
+    """
+
+    def __init__(
+        self,
+        model: BlackBox | SoftCAM,
+        config: TrainConfig,
+        lambda1: float,
+        lambda2: float,
+        class_weights: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.lambda1, self.lambda2 = lambda1, lambda2
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of the logits, and the arm's penalty on the maps (equation 5)."""
+        link, weights = self.config.link, cast(Tensor | None, self.class_weights)
+        if isinstance(self.model, BlackBox) or self.config.arm == "dense":
+            logits = self.model(images)
+            return cross_entropy(logits, labels, link, weights), logits.new_zeros(())
+        maps = self.model.evidence_maps(images)  # (B, C, h, w)
+        ce = cross_entropy(maps.mean((2, 3)), labels, link, weights)
+        if self.config.arm == "logit-control":
+            return ce, logit_control(maps, self.lambda1)
+        return ce, elastic_net(maps, self.lambda1, self.lambda2)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, link: str, weights: Tensor | None) -> Tensor:
     """Mean cross-entropy in nats: softmax over C logits, or a sigmoid on one."""
     logits = logits.float()
-    if weights is not None:
-        weights = weights.to(logits.device)
     if link == "softmax":
         return F.cross_entropy(logits, labels, weight=weights)
     sample = None if weights is None else weights[labels]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from softcam.common import SoftCAMError, choose, rng
+from softcam.common import SoftCAMError, choose, hides_bar, rng
 from softcam.data.records import ImageSet
 from softcam.evidence import SoftCAM
 from softcam.explainers import Explainer, class_maps
@@ -107,7 +107,7 @@ def scan(
     with torch.no_grad():
         outputs = model(data.batch([0]).to(device)).shape[1]
     starts = range(0, len(data), batch_size)
-    for start in tqdm(starts, desc=title, disable=not progress, leave=False):
+    for start in tqdm(starts, desc=title, disable=hides_bar(progress), leave=False):
         indices = np.arange(start, min(start + batch_size, len(data)))
         images = data.batch(indices).to(device)
         targets = output_index(question.targets[indices], outputs).to(device)

@@ -7,6 +7,7 @@ so a killed run goes on from its last whole epoch and ends in the same weights.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import time
@@ -23,13 +24,13 @@ from softcam.checkpoints import environment, finish, keep_epoch, load_state, res
 from softcam.common import SoftCAMError, choose, hides_bar, rng, seed_everything, write_json
 from softcam.evidence import SoftCAM
 from softcam.objective import (
+    Objective,
     build_optimizer,
     class_weights,
     cross_entropy,
     divergence,
     freezes_bn,
     learning_rate,
-    losses,
 )
 from softcam.runs import SELECT, Run, TrainConfig, build_model, run_directory
 from softcam.wrappers import BlackBox
@@ -61,7 +62,7 @@ def train(config: TrainConfig, *, progress: bool = True, resume: bool = True) ->
         TrainingDiverged: the loss became NaN or infinite.
         SoftCAMError: data, model and options do not fit together, said before training starts.
     """
-    from filelock import FileLock, Timeout
+    from accelerate import Accelerator
 
     from softcam.data.sources import open_data
 
@@ -72,28 +73,46 @@ def train(config: TrainConfig, *, progress: bool = True, resume: bool = True) ->
     if (path / "done.json").is_file() and not (path / "resume").exists():
         return Run.open(path)  # needs no lock, so a folder that cannot be written will do
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.warning("another process is training %s: waiting for it to end", path.name)
-        lock.acquire()
-    try:
+    accelerator = Accelerator(mixed_precision=config.mixed_precision)
+    with _locked(path, accelerator):
         if not (path / "done.json").is_file():
-            _train_locked(config, data, path, progress=progress, resume=resume)
-        shutil.rmtree(path / "resume", ignore_errors=True)  # left over if killed just before
-    finally:
-        lock.release()
+            _train_locked(config, data, path, accelerator, progress=progress, resume=resume)
+        if accelerator.is_main_process:
+            shutil.rmtree(path / "resume", ignore_errors=True)  # left over if killed just before
     return Run.open(path)
 
 
+@contextlib.contextmanager
+def _locked(path: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Hold the run directory; the first of several processes of one training does it for all."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path / "lock")
+    try:
+        if accelerator.is_main_process:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                log.warning("another process is training %s: waiting for it to end", path.name)
+                lock.acquire()
+        accelerator.wait_for_everyone()
+        yield
+        accelerator.wait_for_everyone()
+    finally:
+        lock.release()
+
+
 def _train_locked(
-    config: TrainConfig, data: Splits, path: Path, *, progress: bool, resume: bool
+    config: TrainConfig,
+    data: Splits,
+    path: Path,
+    accelerator: Accelerator,
+    *,
+    progress: bool,
+    resume: bool,
 ) -> None:
-    from accelerate import Accelerator
     from torch.utils.tensorboard import SummaryWriter
 
-    accelerator = Accelerator(mixed_precision=config.mixed_precision)
     for note in data.notes:
         log.info("%s: %s", data.name, note)
     normalize = config.normalize or _measured_normalization(data)
@@ -103,8 +122,10 @@ def _train_locked(
     write_json(path / "environment.json", environment(accelerator.device))
 
     model = model.to(memory_format=torch.channels_last)
+    weights = class_weights(data.train.labels, len(data.classes)) if config.class_weights else None
+    objective = Objective(model, config, record["lambda1"], record["lambda2"], weights)
     optimizer = build_optimizer(config, model)
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    wrapped, optimizer = accelerator.prepare(objective, optimizer)
     state = load_state(path, model, optimizer) if resume else None
     history: list[dict[str, float]] = state["history"] if state else []
 
@@ -115,7 +136,7 @@ def _train_locked(
     with bar, SummaryWriter(str(path / "tensorboard"), purge_step=done) as board:
         for epoch in range(done, config.epochs):
             started = time.perf_counter()
-            sums = _train_epoch(accelerator, wrapped, optimizer, config, data, record, epoch, bar)
+            sums = _train_epoch(accelerator, wrapped, optimizer, config, data.train, epoch, bar)
             row = {"epoch": epoch, **sums, **validate(model, data.val, config, accelerator, epoch)}
             row["seconds"] = time.perf_counter() - started
             history.append(row)
@@ -132,40 +153,38 @@ def _train_locked(
 
 def _train_epoch(
     accelerator: Accelerator,
-    model: nn.Module,
+    objective: nn.Module,
     optimizer: Any,
     config: TrainConfig,
-    data: Splits,
-    record: dict[str, Any],
+    data: ImageSet,
     epoch: int,
     bar: Any,
 ) -> dict[str, float]:
     """One pass over the training split; returns the mean loss, cross-entropy and penalty."""
-    model.train()
+    objective.train()
     if freezes_bn(config):
-        for module in model.modules():
+        for module in objective.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
     seed_everything(int(rng(config.seed, epoch, _DROPOUT).integers(2**31)))
-    weights = class_weights(data.train.labels, len(data.classes)) if config.class_weights else None
-    batches = list(epoch_batches(len(data.train), config, epoch))
+    batches = list(epoch_batches(len(data), config, epoch))
     totals = torch.zeros(3, dtype=torch.float64)
     for step, indices in enumerate(batches):
         lr = learning_rate(config, epoch, step, len(batches))
         for group in optimizer.param_groups:
             group["lr"] = lr
         shard = indices[accelerator.process_index :: accelerator.num_processes]
-        images = _augmented(data.train, shard, config, epoch, step).to(accelerator.device)
-        labels = torch.from_numpy(data.train.labels[shard]).to(accelerator.device)
+        images = _augmented(data, shard, config, epoch, step).to(accelerator.device)
+        labels = torch.from_numpy(data.labels[shard]).to(accelerator.device)
         with accelerator.autocast():
-            cross_entropy, penalty = losses(model, images, labels, config, record, weights)
-        loss = cross_entropy + penalty
+            ce, penalty = objective(images, labels)
+        loss = ce + penalty
         if not torch.isfinite(loss):
-            raise TrainingDiverged(divergence(config, epoch, step, lr, cross_entropy, penalty))
+            raise TrainingDiverged(divergence(config, epoch, step, lr, ce, penalty))
         optimizer.zero_grad()
         accelerator.backward(loss)
         optimizer.step()
-        totals += torch.stack([loss, cross_entropy, penalty]).detach().double().cpu()
+        totals += torch.stack([loss, ce, penalty]).detach().double().cpu()
         bar.update()
         bar.set_postfix(epoch=epoch + 1, loss=f"{float(loss.detach()):.3f}", refresh=False)
     names = ("train_loss", "train_cross_entropy", "train_penalty")

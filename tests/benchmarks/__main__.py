@@ -18,7 +18,7 @@ import torch
 from softcam import BlackBox, SoftCAM, TrainConfig, to_softcam
 from softcam.backbones import build_net
 from softcam.common import seed_everything
-from softcam.objective import build_optimizer, losses
+from softcam.objective import Objective, build_optimizer
 
 MODEL, SIZE, BATCH, CLASSES = "resnet10t-w32-os8", 96, 32, 2
 
@@ -73,14 +73,13 @@ def step(arm: str, l1: float, l2: float) -> list[float]:
     """A training step of an arm against the black box's."""
     black_box, softcam = models(MODEL)
     x, labels = torch.rand(BATCH, 3, SIZE, SIZE), torch.randint(0, CLASSES, (BATCH,))
-    record = {"lambda1": l1, "lambda2": l2}
 
     def stepper(model: BlackBox | SoftCAM, config: TrainConfig) -> Callable[[], object]:
-        model.train()
         optimizer = build_optimizer(config, model)
+        objective = Objective(model, config, l1, l2).train()
 
         def one() -> object:
-            cross_entropy, penalty = losses(model, x, labels, config, record)
+            cross_entropy, penalty = objective(x, labels)
             optimizer.zero_grad()
             (cross_entropy + penalty).backward()
             return optimizer.step()
