@@ -145,6 +145,7 @@ def _execute(name: str, target: Path, values: dict[str, Any]) -> None:
                 kernel_name="python3",
                 progress_bar=False,
                 cwd=str(source.parent),
+                extra_arguments=["--log-level=CRITICAL"],  # the kernel's words on its transport
             )
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(
