@@ -12,7 +12,6 @@ from softcam.metrics.intervals import (
     Interval,
     bootstrap_ratio,
     bootstrap_statistic,
-    combine_seeds,
     paired_difference,
     paired_statistic,
 )
@@ -39,7 +38,6 @@ __all__ = [
     "centre_map",
     "classification_measures",
     "classification_ratios",
-    "combine_seeds",
     "deletion_curve",
     "deletion_scores",
     "get_measure",

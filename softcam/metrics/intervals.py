@@ -22,7 +22,6 @@ __all__ = [
     "Interval",
     "bootstrap_ratio",
     "bootstrap_statistic",
-    "combine_seeds",
     "paired_difference",
     "paired_statistic",
 ]
@@ -150,29 +149,6 @@ def paired_statistic(
         draws.append(value(rows))
     n = np.array([len(members)])
     return _interval(np.array(point), np.array(draws), n, _kind(groups), level)
-
-
-def combine_seeds(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval:
-    """Mean over seeds (training runs) and its t interval, with n - 1 degrees of freedom.
-
-    It speaks of the spread between runs, not of the test images they share. A NaN among the
-    values is left out, and said.
-    """
-    from scipy.stats import t
-
-    given = np.asarray(values, dtype=np.float64).ravel()
-    kept = given[np.isfinite(given)]
-    left_out = f"{len(given) - len(kept)} of {len(given)} seeds without a value"
-    said = left_out if len(kept) < len(given) else ""
-    kind = f"t over {len(kept)} seeds"
-    nan = np.array(np.nan)
-    if len(kept) < 2:
-        mean = np.array(kept.mean()) if len(kept) else nan
-        reason = "; ".join(filter(None, [said, "an interval needs at least 2 seeds"]))
-        return Interval(mean, nan, nan, kind, reason)
-    half = t.ppf((1 + level) / 2, len(kept) - 1) * kept.std(ddof=1) / np.sqrt(len(kept))
-    mean = kept.mean()
-    return Interval(np.array(mean), np.array(mean - half), np.array(mean + half), kind, said)
 
 
 def _bootstrap_sums(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from softcam.common import SoftCAMError
 from softcam.metrics import (
     Ratios,
     bootstrap_ratio,
     bootstrap_statistic,
-    combine_seeds,
     paired_difference,
     paired_statistic,
 )
@@ -184,21 +182,3 @@ def test_rows_and_groups_must_match() -> None:
         bootstrap_statistic(auc, np.zeros(3, int), np.zeros((4, 2)))
     with pytest.raises(SoftCAMError, match="one group an image"):
         bootstrap_ratio(hits(5), groups=[1, 2])
-
-
-def test_seeds_have_a_t_interval() -> None:
-    values = [0.93, 0.95, 0.91]
-    interval = combine_seeds(values)
-    expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
-    np.testing.assert_allclose([interval.low, interval.high], expected)
-    assert float(interval.value) == pytest.approx(0.93) and interval.kind == "t over 3 seeds"
-
-
-@pytest.mark.parametrize(
-    ("values", "value", "says"),
-    [([0.4], 0.4, "2 seeds"), ([], np.nan, "2 seeds"), ([0.4, np.nan], 0.4, "1 of 2 seeds")],
-)
-def test_too_few_seeds_say_so(values: list[float], value: float, says: str) -> None:
-    interval = combine_seeds(values)
-    np.testing.assert_equal(float(interval.value), value)
-    assert np.isnan(interval.low) and says in interval.reason
