@@ -76,11 +76,14 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--conditions", nargs="+", help="only these")
     parser.add_argument("--seeds", nargs="+", type=int, help="only these")
+    parser.add_argument("--metrics", nargs="+", help="only these; deletion curves cost most")
     words = parser.parse_args()
     study = yaml.safe_load((STUDIES / f"{words.study}.yaml").read_text(encoding="utf-8"))
     chosen = words.conditions or study["conditions"]
     study["conditions"] = {name: study["conditions"][name] for name in chosen}
     study["seeds"] = words.seeds or study["seeds"]
+    if words.metrics:
+        study["evaluate"]["metrics"] = words.metrics
     todo = cells(study)
     with multiprocessing.get_context("spawn").Pool(words.processes, maxtasksperchild=4) as pool:
         jobs = [(study, words.weights, cell) for cell in todo]
