@@ -12,15 +12,7 @@ import softcam.checkpoints as checkpoints
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.runs import TrainConfig
 from softcam.training import train
-
-TINY = TrainConfig(
-    data="phantoms:cxr",
-    size=32,
-    data_options={"n_train": 48, "n_val": 32, "n_test": 32},
-    model="resnet10t-w8-os8",
-    epochs=2,
-    batch_size=16,
-)
+from tests.tiny import TINY
 
 
 def test_a_full_disk_leaves_the_old_file_whole(

@@ -11,15 +11,7 @@ import torch
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.evidence import paper_lambdas
 from softcam.runs import ARMS, Run, TrainConfig, find_runs, run_directory, run_hash
-
-TINY = TrainConfig(
-    data="phantoms:cxr",
-    size=32,
-    data_options={"n_train": 48, "n_val": 32, "n_test": 32},
-    model="resnet10t-w8-os8",
-    epochs=2,
-    batch_size=16,
-)
+from tests.tiny import TINY
 
 
 @pytest.mark.parametrize("arm", sorted(ARMS))

@@ -16,17 +16,9 @@ import softcam
 import softcam.checkpoints as checkpoints
 import softcam.training as training
 from softcam.common import SoftCAMError
-from softcam.runs import Run, TrainConfig
+from softcam.runs import Run
 from softcam.training import TrainingDiverged, epoch_batches, train
-
-TINY = TrainConfig(
-    data="phantoms:cxr",
-    size=32,
-    data_options={"n_train": 48, "n_val": 32, "n_test": 32},
-    model="resnet10t-w8-os8",
-    epochs=2,
-    batch_size=16,
-)
+from tests.tiny import TINY
 
 
 class Killed(BaseException):
