@@ -1,76 +1,36 @@
 """Two runs on the same images: how much better is one, and could it be chance?
 
 The difference is paired, image by image (or patient by patient), which is far sharper than two
-intervals side by side. `SeedValue` holds one measure over several seeds.
+intervals side by side. `PerImage` finds the images' rows of many comparisons at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from softcam.common import SoftCAMError, choose
-from softcam.metrics import Interval, Ratios, get_measure, paired_difference, paired_statistic
+from softcam.metrics import (
+    Interval,
+    Ratios,
+    get_measure,
+    measures,
+    paired_difference,
+    paired_statistic,
+)
 from softcam.results import KEYS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Difference", "SeedValue", "against_black_box", "compare"]
+__all__ = ["STATISTICS", "Difference", "PerImage", "compare", "groups_of", "verdict"]
 
 # Not means over images: they are computed again from labels and logits in every draw.
-_STATISTICS = ("auc", "quadratic-kappa", "ece")
+STATISTICS = ("auc", "quadratic-kappa", "ece")
 _ABOUT_MAPS = ("method", "gauge", "target", "fill", "occluded_run", "finding")
-
-
-@dataclass(frozen=True)
-class SeedValue:
-    """One measure of one arm and method, over the seeds it was trained with.
-
-    Attributes:
-        name: for people.
-        arm, method: as in the table.
-        weights: lambda1 and lambda2.
-        by_seed: seed to (value, lower bound, upper bound).
-    """
-
-    name: str
-    arm: str
-    method: str
-    weights: tuple[str, str]
-    by_seed: Mapping[str, tuple[float, float, float]]
-
-    @property
-    def value(self) -> float:
-        return self._mean(0)
-
-    @property
-    def low(self) -> float:
-        return self._mean(1)
-
-    @property
-    def high(self) -> float:
-        return self._mean(2)
-
-    def _mean(self, which: int) -> float:
-        return sum(each[which] for each in self.by_seed.values()) / len(self.by_seed)
-
-    def over(self, other: SeedValue) -> SeedValue:
-        """The same over the seeds that `other` has too."""
-        return replace(self, by_seed={k: v for k, v in self.by_seed.items() if k in other.by_seed})
-
-    def above(self, other: SeedValue) -> int:
-        """In how many seeds this value is the larger one."""
-        return sum(v[0] > other.by_seed[seed][0] for seed, v in self.by_seed.items())
-
-    def __str__(self) -> str:
-        values = [each[0] for each in self.by_seed.values()]
-        form = ".3f" if self.value > 0.985 else ".2f"  # near 1, two digits make all values equal
-        seeds = f"; seeds {min(values):{form}} to {max(values):{form}}" if len(values) > 1 else ""
-        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}{seeds}]"
 
 
 @dataclass(frozen=True)
@@ -120,76 +80,35 @@ def compare(
         SoftCAMError: a selection that holds nothing, or more than one value an image; the
             message names the columns that still differ.
     """
-    measure = get_measure(metric)
-    if metric in _STATISTICS:
-        interval, n = _statistic(per_image, a, b, measure.function, n_boot, seed)
+    names = [each.name for each in (*measures(), *measures(protocol="paper"))]
+    choose("measure", metric, dict.fromkeys([*names, *per_image["metric"].astype(str).unique()]))
+    if metric in STATISTICS:
+        direction = str(get_measure(metric).direction)
+        function = get_measure(metric).function
+        interval, n = _statistic(per_image, a, b, function, n_boot, seed)
     else:
-        interval, n = _ratio(per_image, a, b, metric, n_boot, seed)
+        interval, n, direction = _ratio(per_image, a, b, metric, n_boot, seed)
     value, low, high = (float(np.squeeze(each)) for each in interval)
+    return Difference(metric, value, low, high, n, interval.kind, verdict(low, high, direction))
+
+
+def verdict(low: float, high: float, direction: str) -> str:
+    """Which of a and b is better by the interval of a - b: `a`, `b` or `neither`."""
     ahead = 0 if not (low > 0 or high < 0) else (1 if low > 0 else -1)
-    if measure.direction == "lower":
-        ahead = -ahead
-    better = {1: "a", -1: "b", 0: "neither"}[ahead]
-    return Difference(metric, value, low, high, n, interval.kind, better)
-
-
-def against_black_box(
-    table: pd.DataFrame, per_image: pd.DataFrame, metrics: Sequence[str], **options: int
-) -> list[tuple[pd.Series, Difference]]:
-    """Each trained SoftCAM minus the black box of its seed, on the same images.
-
-    Measures on maps take the contrast (with one logit the raw map): SoftCAM's own against Grad-CAM
-    on the black box.
-
-    Args:
-        table, per_image: of one evaluation.
-        metrics: names of measures; one that was not measured, or not for both, is left out.
-        options: `n_boot` and `seed` of `compare`.
-
-    Returns:
-        The first row of the run in the table, and the difference.
-    """
-    first = table.drop_duplicates(["run_id", "arm"])
-    boxes = first[first["arm"] == "black-box"]
-    out = []
-    for _, run in first[~first["arm"].isin(["black-box", "converted"])].iterrows():
-        same = (boxes[c] == run[c] for c in ("dataset", "split", "model", "seed"))
-        partners = boxes[np.logical_and.reduce([each.to_numpy() for each in same])]
-        if len(partners) != 1:
-            continue
-        for metric in metrics:
-            sides = [
-                _side(table, run_id, method, metric)
-                for run_id, method in (
-                    (run["run_id"], "softcam"),
-                    (partners["run_id"].iloc[0], "grad-cam"),
-                )
-            ]
-            if all(sides):
-                out.append((run, compare(per_image, sides[0], sides[1], metric, **options)))
-    return out
-
-
-def _side(table: pd.DataFrame, run_id: str, method: str, metric: str) -> dict[str, str]:
-    """What `compare` is asked for; empty where the run has no value of the measure."""
-    rows = table[(table["run_id"] == run_id) & (table["metric"] == metric) & (table["n"] > 0)]
-    if get_measure(metric).kind == "classification":
-        return {"run_id": run_id} if len(rows) else {}
-    gauges = set(rows[rows["method"] == method]["gauge"])
-    gauge = next((g for g in ("contrast", "raw") if g in gauges), "")
-    return {"run_id": run_id, "method": method, "gauge": gauge} if gauge else {}
+    return {1: "a", -1: "b", 0: "neither"}[-ahead if direction == "lower" else ahead]
 
 
 def _ratio(
     table: pd.DataFrame, a: Any, b: Any, metric: str, n_boot: int, seed: int
-) -> tuple[Interval, int]:
+) -> tuple[Interval, int, str]:
     sides = [_select(table, {**_where(side), "metric": metric}) for side in (a, b)]
     ids = _shared(*sides)
     first, second = (
         Ratios((own["value"] * own["weight"]).to_numpy(), own["weight"].to_numpy())
         for own in (side.loc[ids] for side in sides)
     )
-    return paired_difference(first, second, n_boot, seed, _patients(sides[0], ids)), len(ids)
+    interval = paired_difference(first, second, n_boot, seed, _patients(sides[0], ids))
+    return interval, len(ids), str(sides[0]["direction"].iloc[0])
 
 
 def _statistic(
@@ -270,5 +189,74 @@ def _shared(first: pd.DataFrame, second: pd.DataFrame) -> list[str]:
 
 
 def _patients(side: pd.DataFrame, ids: list[str]) -> np.ndarray | None:
-    patients = side.loc[ids, "patient_id"].astype(str).to_numpy()
+    return groups_of(side.loc[ids, "patient_id"].astype(str).to_numpy())
+
+
+def groups_of(patients: np.ndarray) -> np.ndarray | None:
+    """The patients, or None where every image is a patient of its own."""
     return None if len(set(patients)) == len(patients) else patients
+
+
+class PerImage:
+    """The rows of single images, looked up by what was measured.
+
+    Args:
+        per_image: second table of `evaluate`, or `results.read_results`.
+        metrics: the measures that will be asked for; the others are left out, which saves time.
+    """
+
+    COLUMNS = (
+        "run_id", "arm", "method", "gauge", "occluded_run", "metric", "protocol", "fill", "step",
+        "target", "finding", "interpolation", "threshold",
+    )  # fmt: skip
+
+    def __init__(self, per_image: pd.DataFrame, metrics: Collection[str]) -> None:
+        wanted = per_image["metric"].astype(str).isin({*metrics, "label", "logit"})
+        self._rows = per_image[wanted.to_numpy()]
+        keys = [self._rows[c].astype(str) for c in self.COLUMNS]
+        self._places = self._rows.groupby(keys, sort=False).indices
+        self._read: dict[Any, pd.DataFrame] = {}
+        self._predictions: dict[tuple[str, str], pd.DataFrame] = {}
+
+    def rows(self, where: Mapping[str, Any]) -> pd.DataFrame | None:
+        """Patient, value and weight by image id, for one value of each of `COLUMNS`.
+
+        None where there are no such rows.
+        """
+        key = tuple(str(where[c]) for c in self.COLUMNS)
+        if key not in self._read:
+            if key not in self._places:
+                return None
+            found = self._rows.iloc[self._places[key]]
+            own = found[["patient_id", "value", "weight"]].set_axis(found["image_id"].astype(str))
+            if own.index.has_duplicates:
+                raise SoftCAMError(f"{key} holds several values an image: evaluate once more.")
+            self._read[key] = own.astype({"patient_id": str})
+        return self._read[key]
+
+    def predictions(self, run_id: str, arm: str) -> pd.DataFrame:
+        """Patient, label and logits (columns 0, 1, ...) by image id; empty if they are not there.
+
+        Raises:
+            SoftCAMError: several values an image.
+        """
+        if (run_id, arm) not in self._predictions:
+            self._predictions[run_id, arm] = self._read_predictions(run_id, arm)
+        return self._predictions[run_id, arm]
+
+    def _read_predictions(self, run_id: str, arm: str) -> pd.DataFrame:
+        import pandas as pd
+
+        def where(metric: str, target: str) -> dict[str, str]:
+            own = {"run_id": run_id, "arm": arm, "metric": metric, "target": target}
+            return {**dict.fromkeys(self.COLUMNS, "-"), **own}
+
+        labels = self.rows(where("label", "label"))
+        if labels is None:
+            return pd.DataFrame({"patient_id": [], "label": []})
+        table = pd.DataFrame({"patient_id": labels["patient_id"], "label": labels["value"]})
+        c = 0
+        while (logits := self.rows(where("logit", f"class:{c}"))) is not None:
+            table[c] = logits["value"]
+            c += 1
+        return table

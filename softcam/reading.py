@@ -1,7 +1,7 @@
 """The results table read aloud: plain sentences, what speaks against SoftCAM first.
 
 Every number is taken from the table; a difference is called one only where the intervals allow
-it. With several seeds a value is the mean over seeds, its bounds the means of the bounds, and a
+it. With several seeds a value is the mean over seeds, its interval draws seeds and images, and a
 difference must have the same sign in every seed. Two values are compared over the seeds that both
 have, for each seed may have test images of its own. Arms and maps with the same verdict share a
 sentence; a map that fails at what it is for has one of its own.
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from softcam.compare import SeedValue
+from softcam.seeds import SeedValue, with_seed_intervals
 from softcam.wording import (
     Item,
     Said,
     best_floor,
+    fewer_seeds,
     listed,
     map_values,
     mean_of,
@@ -37,16 +38,21 @@ POINTING, PRECISION = "pointing-accuracy", "activation-precision"
 _SATURATED = 0.98  # of a deletion curve that hardly leaves 1
 
 
-def findings_in_words(table: pd.DataFrame) -> list[str]:
+def findings_in_words(table: pd.DataFrame, per_image: pd.DataFrame | None = None) -> list[str]:
     """What a table of results says, in sentences, for a report.
 
     Args:
         table: as `evaluate` returns it or `results.csv` holds it.
+        per_image: the rows of single images. With them the interval of a mean over seeds draws
+            seeds and images; without, it is the mean of the seeds' intervals over images.
 
     Returns:
         Sentences; first those in which SoftCAM does not win, or in which a map does not do what
         it is for. An empty table gives an empty list.
     """
+    if per_image is not None and table["seed"].nunique() > 1:
+        table = with_seed_intervals(table, per_image, _SPOKEN_OF)
+    about_seeds = _ABOUT_SEEDS if "seeds_low" in table else _ABOUT_IMAGES
     against: list[str] = []
     others: list[str] = []
     parts = (_chance, _classification, _pointing, _activation, _faithfulness, _calibration)
@@ -61,9 +67,9 @@ def findings_in_words(table: pd.DataFrame) -> list[str]:
         for part in parts:
             for is_against, text in part(rows):
                 (against if is_against else others).append(about + text)
-        if rows["seed"].nunique() > 1 and _ABOUT_SEEDS not in others:
-            others.append(_ABOUT_SEEDS)
-    others.sort(key=lambda text: text == _ABOUT_SEEDS)  # the key to the brackets comes last
+        if rows["seed"].nunique() > 1 and about_seeds not in others:
+            others.append(about_seeds)
+    others.sort(key=lambda text: text == about_seeds)  # the key to the brackets comes last
     return against + others
 
 
@@ -71,7 +77,13 @@ _MIXED = (
     "Several runs have the same arm, penalty and seed, so they differ in something that the table "
     "does not say, such as the difficulty of the data. They are not averaged: evaluate them apart."
 )
+_SPOKEN_OF = ("auc", "ece", "logit-size", POINTING, PRECISION, "audc")
 _ABOUT_SEEDS = (
+    "In square brackets: the 95 % interval of the mean, over seeds and test images (with few seeds "
+    "it understates chance in training; of only some of an arm's seeds the mean of their "
+    "intervals), and the smallest and largest value over seeds."
+)
+_ABOUT_IMAGES = (
     "In square brackets: the 95 % interval over test images (the mean of the intervals of the "
     "seeds), and the smallest and largest value over seeds."
 )
@@ -135,16 +147,8 @@ def _classification(rows: pd.DataFrame) -> Said:
     if worse:
         text += f" Below it: {listed(worse)}."
     no_win = any(v.arm == "black-box" for v in (best, *as_good)) and len(values) > 1
-    fewer = [_fewer_seeds(v, box) for v in values if len(v.by_seed) < seeds]
+    fewer = [fewer_seeds(v, box) for v in values if len(v.by_seed) < seeds]
     return [(no_win, sentence(text)), *merged(fewer)]
-
-
-def _fewer_seeds(v: SeedValue, box: SeedValue | None) -> Item:
-    """An arm that was trained with some of the seeds, beside the black box on the same."""
-    base = box.over(v) if box else None
-    beside = f" (AUC of the black box with the same {base})" if base and base.by_seed else ""
-    head = f"trained with fewer seeds, {listed(list(v.by_seed))}{beside}"
-    return Item(False, head, f"{v.name}, AUC {v}")
 
 
 def _pointing(rows: pd.DataFrame) -> Said:

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from softcam.compare import SeedValue
+from softcam.seeds import SeedValue
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "Item", "Said", "best_floor", "listed", "map_values", "mean_of", "merged", "name_of",
-    "reference", "rows_of_seeds", "sentence", "short_name", "values_of", "with_seeds",
+    "fewer_seeds", "on_own_model", "reference", "rows_of_seeds", "sentence", "short_name",
+    "values_of", "with_seeds",
 ]  # fmt: skip
 
 Said = list[tuple[bool, str]]  # whether it speaks against SoftCAM, and the sentence
@@ -83,6 +84,14 @@ def with_seeds(value: SeedValue) -> str:
     return f"with seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}"
 
 
+def fewer_seeds(v: SeedValue, box: SeedValue | None) -> Item:
+    """An arm that was trained with some of the seeds, beside the black box on the same."""
+    base = box.over(v) if box else None
+    beside = f" (AUC of the black box with the same {base})" if base and base.by_seed else ""
+    head = f"trained with fewer seeds, {listed(list(v.by_seed))}{beside}"
+    return Item(False, head, f"{v.name}, AUC {v}")
+
+
 def listed(names: Sequence[str]) -> str:
     """`a`, `a and b`, or `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
@@ -94,8 +103,11 @@ def sentence(text: str) -> str:
 
 
 def values_of(rows: pd.DataFrame, metric: str) -> list[SeedValue]:
-    """One value an arm and method, in the order of the table; means over seeds."""
-    own = rows[(rows["metric"] == metric) & (rows["n"] > 0) & rows["value"].notna()]
+    """One value an arm and method, in the order of the table; means over seeds.
+
+    The bounds are those of `seeds.with_seed_intervals` where the table has them.
+    """
+    own = on_own_model(rows[(rows["metric"] == metric) & (rows["n"] > 0) & rows["value"].notna()])
     found = []
     weights = ["lambda1", "lambda2"]
     for key, group in own.groupby(["arm", "method", *weights], sort=False):
@@ -106,8 +118,21 @@ def values_of(rows: pd.DataFrame, metric: str) -> list[SeedValue]:
         columns = [group[c].astype(float) for c in ("value", "ci_low", "ci_high")]
         triples = zip(*columns, strict=True)
         by_seed = dict(zip(group["seed"].astype(str), triples, strict=True))
-        found.append(SeedValue(name, arm, method, (lambda1, lambda2), by_seed))
+        bounds = None
+        if "seeds_low" in group and len(group) > 1 and group["seeds_low"].notna().all():
+            bounds = (float(group["seeds_low"].iloc[0]), float(group["seeds_high"].iloc[0]))
+        found.append(SeedValue(name, arm, method, (lambda1, lambda2), by_seed, bounds))
     return found
+
+
+def on_own_model(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each map on its own model, hidden in the mean colour; our protocol, where there are both."""
+    if (rows["occluded_run"] != "-").any():
+        rows = rows[(rows["occluded_run"] == rows["run_id"]) | (rows["occluded_run"] == "-")]
+    for column, first in (("fill", "mean-colour"), ("protocol", "corrected")):
+        if rows[column].nunique() > 1:
+            rows = rows[rows[column] == first]
+    return rows
 
 
 def rows_of_seeds(rows: pd.DataFrame, value: SeedValue) -> pd.DataFrame:

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 
 from softcam.common import SoftCAMError, UnknownNameError
-from softcam.compare import against_black_box, compare
+from softcam.compare import PerImage, compare
 from softcam.results import KEYS
 
 N = 60
 
 
 def rows(run: str, metric: str, values: np.ndarray, **columns: object) -> pd.DataFrame:
-    base = dict.fromkeys(KEYS, "-") | {"run_id": run, "arm": "sparse", "metric": metric, **columns}
+    base = dict.fromkeys(KEYS, "-") | {"run_id": run, "arm": "sparse", "metric": metric}
+    base |= {"direction": "lower" if metric == "brier" else "higher", **columns}
     frame = pd.DataFrame([base] * len(values))
     frame["image_id"] = [f"i{k}" for k in range(len(values))]
     frame["patient_id"] = frame["image_id"]
@@ -100,17 +101,30 @@ def test_unknown_names(table: pd.DataFrame) -> None:
         compare(table, "nobody", "bad", "auc")
 
 
-def test_each_softcam_is_held_against_the_black_box_of_its_seed() -> None:
-    """Two seeds; seed 1 has no black box, so it has no partner."""
-    own = {"metric": "pointing-accuracy", "gauge": "contrast"}
-    values = np.arange(N) % 3 == 0
-    parts = [
-        rows("box", values=values * 0.5, arm="black-box", method="grad-cam", seed=0, **own),
-        rows("s0", values=values * 1.0, method="softcam", seed=0, **own),
-        rows("s1", values=values * 1.0, method="softcam", seed=1, **own),
+def test_a_measure_that_only_the_table_knows_is_compared(table: pd.DataFrame) -> None:
+    own = table["metric"] == "brier"
+    derived = table.assign(metric=table["metric"].where(~own, "audc-over-random"))
+    found = compare(derived, "good", "bad", "audc-over-random", n_boot=50)
+    assert found.value == pytest.approx(0.7 - 3.0) and found.better == "a"  # its rows say `lower`
+
+
+def test_rows_are_found_by_what_was_measured(table: pd.DataFrame) -> None:
+    images = PerImage(table, ["pointing-accuracy"])
+    where = dict.fromkeys(PerImage.COLUMNS, "-") | {"run_id": "good", "arm": "sparse"}
+    own = {**where, "metric": "pointing-accuracy", "method": "softcam", "gauge": "raw"}
+    found = images.rows(own)
+    assert found is not None and found["value"].tolist() == [0.0, 1.0] * (N // 2)
+    assert list(found.index[:2]) == ["i0", "i1"] and (found["weight"] == 1).all()
+    assert images.rows({**own, "metric": "brier"}) is None, "left out"
+    assert images.rows({**own, "gauge": "centred"}) is None
+    predictions = images.predictions("good", "sparse")
+    logit = table[(table["run_id"] == "good") & (table["target"] == "class:1")]["value"]
+    assert predictions[1].tolist() == logit.tolist() and list(predictions.columns[1:]) == [
+        "label",
+        0,
+        1,
     ]
-    per_image = pd.concat(parts).astype({"seed": str})
-    table = pd.concat(part.iloc[:1] for part in parts).assign(n=N)
-    found = against_black_box(table, per_image, ["auc", "pointing-accuracy"], n_boot=50)
-    assert [(run["run_id"], d.metric, d.n) for run, d in found] == [("s0", "pointing-accuracy", N)]
-    assert found[0][1].value == pytest.approx(values.mean() / 2)
+    assert images.predictions("nobody", "sparse").empty
+    twice = PerImage(pd.concat([table, table]), ["pointing-accuracy"])
+    with pytest.raises(SoftCAMError, match="several values an image"):
+        twice.rows(own)

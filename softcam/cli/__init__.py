@@ -6,14 +6,23 @@ import errno
 import json
 import logging
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from softcam.cli.options import data_options, parse_options, train_config
+from softcam.cli.evaluation import evaluate
+from softcam.cli.options import (
+    Data,
+    DataOption,
+    FindingClasses,
+    LabelColumn,
+    OnError,
+    data_options,
+    parse_options,
+    train_config,
+)
 from softcam.common import SoftCAMError
 
 __all__ = ["app", "main"]
@@ -27,16 +36,7 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: what they hold.")
 app.add_typer(data_app, name="data")
 
-Data = Annotated[str, typer.Argument(help="phantoms:cxr|oct|fundus or folder:PATH")]
-DataOption = Annotated[
-    list[str] | None,
-    typer.Option("--data-option", help="KEY=VALUE for the data source, may be repeated"),
-]
-LabelColumn = Annotated[str | None, typer.Option(help="folder: which column holds the label")]
-FindingClasses = Annotated[
-    str | None, typer.Option(help="folder: box classes that are findings, comma separated")
-]
-OnError = Annotated[str | None, typer.Option(help="folder: stop or skip at an unusable item")]
+app.command()(evaluate)
 
 
 def main() -> None:
@@ -121,57 +121,6 @@ def train(
     typer.echo(f"{run.path}\n{best}: {done['select']} {done['value']:.4f}")
     if export:
         typer.echo(f"exported {export_checkpoint(run, Path(export))}")
-
-
-@app.command()
-def evaluate(
-    runs: Annotated[list[str], typer.Argument(help="run directories, or DATASET for all its runs")],
-    methods: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
-    metrics: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
-    split: str = "test",
-    limit: Annotated[int | None, typer.Option(min=1, help="images for the deletion curve")] = 128,
-    n_boot: Annotated[int, typer.Option(min=0, help="bootstrap draws")] = 1000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    out: Annotated[str | None, typer.Option(help="folder for results.csv and the report")] = None,
-    progress: bool = True,
-) -> None:
-    """Measure finished runs: one long table, per-image rows, and a report to read."""
-    from softcam.common import runs_root
-    from softcam.evaluate import evaluate as run_evaluation
-    from softcam.report import write_report
-    from softcam.results import write_results
-
-    found = _find_runs(runs)
-    folder = Path(out) if out else runs_root() / found[0].dataset / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True)  # better now than after an hour of measuring
-    tempfile.TemporaryFile(dir=folder).close()
-    table, per_image = run_evaluation(
-        found,
-        methods=methods.split(",") if methods else None,
-        metrics=metrics.split(",") if metrics else None,
-        split=split,
-        limit=limit,
-        n_boot=n_boot,
-        seed=seed,
-        progress=progress,
-    )
-    write_results(table, per_image, folder)
-    typer.echo(str(write_report(folder)))
-
-
-def _find_runs(names: list[str]) -> list[Any]:
-    from softcam.common import runs_root
-    from softcam.runs import Run, find_runs
-
-    found = []
-    for name in names:
-        path = Path(name)
-        if not path.exists() and (runs_root() / name).exists():
-            path = runs_root() / name
-        of_dataset = path.is_dir() and path.resolve().parent == runs_root().resolve()
-        several = find_runs(path.resolve().name) if of_dataset else []
-        found += several or [Run.open(path)]
-    return found
 
 
 @app.command()

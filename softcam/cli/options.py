@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from softcam.common import SoftCAMError
 
 if TYPE_CHECKING:
     from softcam.runs import TrainConfig
 
-__all__ = ["data_options", "parse_normalize", "parse_options", "train_config"]
+__all__ = [
+    "Data",
+    "DataOption",
+    "FindingClasses",
+    "LabelColumn",
+    "OnError",
+    "data_options",
+    "parse_normalize",
+    "parse_options",
+    "train_config",
+]
+
+Data = Annotated[str, typer.Argument(help="phantoms:cxr|oct|fundus or folder:PATH")]
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option("--data-option", help="KEY=VALUE for the data source, may be repeated"),
+]
+LabelColumn = Annotated[str | None, typer.Option(help="folder: which column holds the label")]
+FindingClasses = Annotated[
+    str | None, typer.Option(help="folder: box classes that are findings, comma separated")
+]
+OnError = Annotated[str | None, typer.Option(help="folder: stop or skip at an unusable item")]
 
 # Options of `softcam train` that are no fields of TrainConfig, or need reading first.
 _NOT_TRAINING = (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from softcam.common import DataError, as_integer, choose
+from softcam.data import relabel
 from softcam.data.records import Splits
 
 __all__ = ["SOURCES", "open_data"]
@@ -42,10 +43,17 @@ SOURCES: dict[str, Callable[[str, int, bool, dict[str, Any]], Splits]] = {
 
 def _check_options(source: str, options: dict[str, Any], known: Iterable[str]) -> None:
     for name in options:
-        choose(f"option of {source!r} data", name, known)
+        choose(f"option of {source!r} data", name, {*known, "shuffle_labels"})
 
 
-def open_data(spec: str, size: int = 96, *, progress: bool = True, **options: Any) -> Splits:
+def open_data(
+    spec: str,
+    size: int = 96,
+    *,
+    progress: bool = True,
+    shuffle_labels: bool = False,
+    **options: Any,
+) -> Splits:
     """The three splits of a data set, prepared on first use and read from the cache afterwards.
 
     Args:
@@ -53,6 +61,8 @@ def open_data(spec: str, size: int = 96, *, progress: bool = True, **options: An
             a folder as in `folder`, looked for as it is and then under `data_root()`.
         size: side of the square images, in pixels.
         progress: show a bar while the set is prepared.
+        shuffle_labels: permute the labels of train and val, for the sanity check that maps
+            follow what was learned (see `relabel`); nothing more is kept on disk for it.
         options: keywords of `PhantomOptions` or `folder_splits`.
 
     Raises:
@@ -69,4 +79,7 @@ def open_data(spec: str, size: int = 96, *, progress: bool = True, **options: An
             f"the data {spec!r} name a source and nothing in it; expected "
             f"'{source}:{'cxr' if source == 'phantoms' else 'PATH'}'."
         )
-    return SOURCES[source](name, size, progress, options)
+    if not isinstance(shuffle_labels, bool):
+        raise DataError(f"shuffle_labels is {shuffle_labels!r}: expected true or false.")
+    splits = SOURCES[source](name, size, progress, options)
+    return relabel.shuffle_labels(splits) if shuffle_labels else splits

@@ -1,7 +1,7 @@
 """Methods that explain a prediction, one file a method, looked up by name.
 
-`softcam` (the evidence maps), `grad-cam` (the post-hoc baseline) and the controls `random` and
-`centre`. See `registry` for the signature and for how to add one.
+`softcam` (the evidence maps), `grad-cam` (the post-hoc baseline) and the controls `random`,
+`centre` and `edge`. See `registry` for the signature and for how to add one.
 """
 
 from softcam.explainers import controls, grad_cam, softcam

@@ -7,6 +7,7 @@ h x w cells gets that knows the truth, brought to image size the same way as any
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,6 +19,14 @@ from softcam.metrics.records import MapBatch, Ratios
 from softcam.metrics.registry import Measure, get_measure
 
 __all__ = ["centre_map", "pointing_chance", "random_maps", "reference_ceiling"]
+
+
+class Findings(Protocol):
+    """What is marked in N images: a tensor (N, H, W), or something that reads it in slices."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: slice, /) -> Tensor: ...
+
 
 STREAM = 0x464C4F4F  # keeps these draws apart from others with the same seed
 
@@ -50,7 +59,7 @@ def pointing_chance(findings: Tensor) -> Ratios:
 
 def reference_ceiling(
     measure: Measure | str,
-    findings: Tensor,
+    findings: Findings,
     shape: tuple[int, int],
     *,
     cells: int = 5,

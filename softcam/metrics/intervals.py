@@ -134,7 +134,7 @@ def paired_statistic(
     lengths = {len(each) for side in sides for each in side}
     if len(lengths) != 1:
         raise SoftCAMError(f"expected one row an image in every array, found {sorted(lengths)}.")
-    members = _members(lengths.pop(), groups)
+    members = members_of(lengths.pop(), groups)
 
     def value(rows: np.ndarray | slice) -> float:
         found = [float(statistic(*(each[rows] for each in side))) for side in sides]
@@ -148,7 +148,7 @@ def paired_statistic(
         rows = chosen if groups is None else np.concatenate([members[i] for i in chosen])
         draws.append(value(rows))
     n = np.array([len(members)])
-    return _interval(np.array(point), np.array(draws), n, _kind(groups), level)
+    return percentiles(np.array(point), np.array(draws), n, kind_of(groups), level)
 
 
 def _bootstrap_sums(
@@ -166,7 +166,7 @@ def _bootstrap_sums(
     """
     columns, images, steps = sums.shape
     rows = np.asarray(defined.any(1))  # the others add nothing, whichever are drawn
-    members = _members(images, groups, rows)
+    members = members_of(images, groups, rows)
     total = statistic(sums.sum(1))
     n = np.zeros(steps, int)
     grouped = np.zeros((columns, len(members), steps))
@@ -181,10 +181,10 @@ def _bootstrap_sums(
         chances = np.full(len(members), 1 / len(members))
         counts = drawing.multinomial(len(members), chances, size=size).astype(np.float64)
         draws[start : start + size] = statistic(counts @ grouped)
-    return _interval(total, draws, n, _kind(groups), level)
+    return percentiles(total, draws, n, kind_of(groups), level)
 
 
-def _interval(
+def percentiles(
     value: np.ndarray, draws: np.ndarray, n: np.ndarray, kind: str, level: float
 ) -> Interval:
     """Percentiles of the draws (R, ...) that are defined, and what is to be said about them."""
@@ -212,11 +212,11 @@ def _interval(
     return Interval(value, low, high, kind, "; ".join(reasons))
 
 
-def _kind(groups: Sequence[Any] | np.ndarray | None) -> str:
+def kind_of(groups: Sequence[Any] | np.ndarray | None) -> str:
     return "bootstrap over images" if groups is None else "bootstrap over groups"
 
 
-def _members(
+def members_of(
     images: int, groups: Sequence[Any] | np.ndarray | None, rows: np.ndarray | None = None
 ) -> list[np.ndarray]:
     """The image indices of each group, without those not in `rows`."""

@@ -5,13 +5,22 @@ All three are means over the images in which something is marked, on the map at 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from softcam.metrics.records import MapBatch, Ratios
 from softcam.metrics.registry import measure
 
-__all__ = ["activation_precision", "activation_sensitivity", "pointing_accuracy"]
+__all__ = [
+    "PositiveSums",
+    "activation_precision",
+    "activation_sensitivity",
+    "pointing_accuracy",
+    "positive_sums",
+]
 
 
 @measure(
@@ -28,10 +37,10 @@ def pointing_accuracy(batch: MapBatch) -> Ratios:
     First in reading order, without the tolerance in pixels of the original. A constant map
     points nowhere: a miss. Chance is the mean area of the finding (`floors.pointing_chance`).
     """
-    flat = batch.upsampled.flatten(1)
-    inside = batch.findings.flatten(1).gather(1, flat.argmax(1, keepdim=True))[:, 0]
-    points = flat.amax(1) > flat.amin(1)
-    return Ratios.where(batch.scored, inside & points)
+    flat, marked = batch.upsampled.flatten(1).numpy(), batch.findings.flatten(1).numpy()
+    image, first = np.arange(len(flat)), flat.argmax(1)  # several times faster than torch's
+    hits = marked[image, first] & (flat[image, first] > flat.min(1))
+    return Ratios.where(batch.scored, torch.from_numpy(hits))
 
 
 @measure(
@@ -49,9 +58,9 @@ def activation_precision(batch: MapBatch) -> Ratios:
     evidence, or with the same everywhere, has no such share: it is excluded and counted.
     Chance is the mean area of the finding.
     """
-    inside, total = _positive_evidence(batch)
-    some = total > 0
-    return Ratios.where(batch.scored & some, inside / torch.where(some, total, 1))
+    sums = positive_sums(batch, from_minimum=True)
+    some = sums.total > 0
+    return Ratios.where(batch.scored & some, sums.inside / torch.where(some, sums.total, 1))
 
 
 @measure(
@@ -69,18 +78,36 @@ def activation_sensitivity(batch: MapBatch) -> Ratios:
     covers nothing: 0. One bright map over the whole image scores high, so read it beside
     activation precision.
     """
-    inside, _ = _positive_evidence(batch)
-    area = batch.findings.flatten(1).sum(1)
-    return Ratios.where(batch.scored, inside / area.clamp(min=1))
-
-
-def _positive_evidence(batch: MapBatch) -> tuple[Tensor, Tensor]:
-    """sum(S * M) and sum(S), (B,) each; both 0 where the positive part has no contrast."""
-    positive = batch.upsampled.clamp(min=0).flatten(1)
-    low, high = positive.aminmax(dim=1)
+    sums = positive_sums(batch, from_minimum=True)
     # The public code adds an epsilon to the span instead, and so turns rounding into evidence.
-    some = high > low
-    span = torch.where(some, high - low, 1)
-    positive.sub_(low[:, None])  # our own copy; scaling the sums spares scaling every pixel
-    inside = (positive * batch.findings.flatten(1)).sum(1)
-    return inside / span, positive.sum(1) / span
+    span = torch.where(sums.span > 0, sums.span, 1)
+    return Ratios.where(batch.scored, sums.inside / span / sums.area.clamp(min=1))
+
+
+class PositiveSums(NamedTuple):
+    """Sums over the positive part P of each map at image size, (B,) float64 each.
+
+    Attributes:
+        inside: sum of P over the finding.
+        total: sum of P over the image.
+        span: the distance between the maximum and the minimum of P.
+        area: how many pixels are marked.
+    """
+
+    inside: Tensor
+    total: Tensor
+    span: Tensor
+    area: Tensor
+
+
+def positive_sums(batch: MapBatch, *, from_minimum: bool = False) -> PositiveSums:
+    """The sums of each map; `from_minimum` moves the minimum of P to zero first."""
+    rows = []
+    for values, marked in zip(batch.upsampled.numpy(), batch.findings.numpy(), strict=True):
+        positive = np.maximum(values, 0)
+        low, high = positive.min(), positive.max()
+        if from_minimum and low > 0:
+            positive -= low
+        inside = positive[marked]
+        rows.append((inside.sum(), positive.sum(), high - low, inside.size))
+    return PositiveSums(*torch.tensor(rows, dtype=torch.float64).reshape(-1, 4).unbind(1))

@@ -1,8 +1,8 @@
-"""What goes into a measure on maps, and what comes out: `MapBatch` and `Ratios`."""
+"""What goes into a measure on maps, and what comes out: `MapBatch`, `LabelledMaps`, `Ratios`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from softcam.common import SoftCAMError
 from softcam.metrics.geometry import enlarge
+from softcam.metrics.ordering import MarkedLevels, marked_levels
 
-__all__ = ["MapBatch", "Ratios", "divide"]
+__all__ = ["LabelledMaps", "MapBatch", "Ratios", "divide"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,13 @@ class MapBatch:
         maps: (B, h, w), raw and signed, as the explainer gave them (kept as float64 on the CPU).
             A map with a NaN or an infinity is excluded from every measure, and counted.
         findings: (B, H, W) bool, or integers where not 0 means marked.
+        predicted: (B,) bool, whether the model predicts the class that the map explains, for
+            the few measures that ask; None counts every image as predicted.
     """
 
     maps: Tensor
     findings: Tensor
+    predicted: Tensor | None = None
 
     def __post_init__(self) -> None:
         maps, findings = self.maps, self.findings
@@ -49,7 +53,16 @@ class MapBatch:
                 "for example findings > 0.5."
             )
         object.__setattr__(self, "maps", maps.detach().cpu().double())
-        object.__setattr__(self, "findings", findings.cpu() != 0)
+        marked = findings.cpu()
+        marked = marked if marked.dtype == torch.bool else marked != 0
+        object.__setattr__(self, "findings", marked)
+        predicted = torch.ones(len(maps)) if self.predicted is None else self.predicted
+        if predicted.shape != (len(maps),):
+            raise SoftCAMError(
+                f"expected one entry of `predicted` a map, ({len(maps)},), found "
+                f"{tuple(predicted.shape)}."
+            )
+        object.__setattr__(self, "predicted", predicted.cpu() != 0)
 
     def __len__(self) -> int:
         return len(self.maps)
@@ -67,6 +80,8 @@ class MapBatch:
     @cached_property
     def clean(self) -> Tensor:
         """(B, h, w) float64: the maps, all zero where one is not finite."""
+        if self.finite.all():
+            return self.maps
         return torch.where(self.finite[:, None, None], self.maps, 0)
 
     @cached_property
@@ -77,7 +92,56 @@ class MapBatch:
     @cached_property
     def scored(self) -> Tensor:
         """(B,) bool: the map is finite and something is marked in the image."""
-        return self.finite & self.findings.flatten(1).any(1)
+        marked = self.findings.flatten(1).numpy().any(1)  # several times faster than torch here
+        return self.finite & torch.from_numpy(marked)
+
+    @cached_property
+    def ranking(self) -> list[MarkedLevels | None]:
+        """How the marked pixels rank in `upsampled`, image by image; None where not `scored`."""
+        images = zip(self.upsampled, self.findings, self.scored, strict=True)
+        return [
+            marked_levels(values.numpy(), finding.numpy()) if scored else None
+            for values, finding, scored in images
+        ]
+
+
+@dataclass(frozen=True)
+class LabelledMaps:
+    """The maps of a whole split, read when they are needed.
+
+    Each map is of its image's own class, or, for a measure with `reads="disease"`, all are of
+    one diseased class on every image, the healthy ones included.
+
+    Attributes:
+        labels: (N,) integers, the class of each image; 0 is the healthy one.
+        read: indices (n,) to maps (n, h, w), raw and signed. A map with
+            a NaN or an infinity is excluded and counted, as in `MapBatch`.
+        target: the diseased class of all maps, where they are of one.
+    """
+
+    labels: np.ndarray
+    read: Callable[[np.ndarray], Tensor]
+    target: int = 1
+
+    @classmethod
+    def of(cls, maps: Tensor, labels: np.ndarray, target: int = 1) -> LabelledMaps:
+        """Maps (N, h, w) that lie in memory."""
+        labels = np.asarray(labels)
+        if maps.ndim != 3 or labels.shape != (len(maps),):
+            raise SoftCAMError(
+                f"expected maps (N, h, w) and one label a map, found {tuple(maps.shape)} and "
+                f"{labels.shape}."
+            )
+        return cls(labels, lambda indices: maps[torch.as_tensor(np.asarray(indices))], target)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(self, indices: np.ndarray, chunk: int = 256) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """(indices, maps (n, h, w) float64) of at most `chunk` images at a time."""
+        for start in range(0, len(indices), chunk):
+            part = indices[start : start + chunk]
+            yield part, self.read(part).detach().cpu().double()
 
 
 @dataclass(frozen=True)

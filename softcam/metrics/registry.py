@@ -19,9 +19,14 @@ from softcam.metrics.records import MapBatch, Ratios
 
 __all__ = ["MapBatch", "Measure", "Ratios", "get_measure", "measure", "measure_maps", "measures"]
 
-Kind = Literal["map", "model", "curve", "classification"]
-Gauge = Literal["invariant", "order", "zero"]
+Kind = Literal["map", "labelled", "occlusion", "classification", "twin", "sanity"]
+Gauge = Literal["invariant", "order", "shift", "zero"]
+Reads = Literal["-", "deletion", "insertion", "masked", "disease"]
 Protocol = Literal["corrected", "paper"]
+Direction = Literal["higher", "lower", "one"]
+
+
+PIXELS = 2**22  # image pixels measured at a time
 
 
 @dataclass(frozen=True)
@@ -31,26 +36,30 @@ class Measure:
     Attributes:
         name: as in `results.csv`, `pointing-accuracy`.
         title: for people.
-        direction: which way is better.
+        direction: which way is better; `one` where the value should be 1.
         unit: `share`, `logit`, ...
         source: where the definition comes from.
-        kind: what `function` takes: `map` a `MapBatch`; `model` a model and images besides
-            (see `deletion.py`); `curve` the ratios of another measure; `classification` labels,
-            logits and the link.
+        kind: what `function` takes: `map` a `MapBatch`; `labelled` a `LabelledMaps`, the maps of
+            a whole split; `occlusion` an `OcclusionScores`, what a model said of occluded
+            images; `twin` the evidence on each part and the true change of the logit without
+            it; `sanity` the agreement of two maps; `classification` labels, logits and the link.
         gauge: `invariant`: one map added to the maps of all classes changes nothing. `order`:
             only the order of the values within the map counts, so a constant added to the map
-            changes nothing. `zero`: where the zero lies counts too. On the contrast of two
+            changes nothing. `shift`: a constant added changes nothing, the distances between
+            the values count. `zero`: where the zero lies counts too. On the contrast of two
             classes every measure is invariant.
         steps: the values of k or the curve positions; None for a single number.
         threshold: for tables, `-` where there is none.
         interpolation: how the map is brought to the image; `-` where it is not.
         protocol: `corrected`, or `paper` with the quirks of the public code.
+        reads: for kind `occlusion` which images the model was shown; for kind `labelled`
+            `disease` where all maps are of one diseased class, the keyword `target`; else `-`.
         function: the measure itself.
     """
 
     name: str
     title: str
-    direction: Literal["higher", "lower"]
+    direction: Direction
     unit: str
     source: str
     kind: Kind
@@ -59,6 +68,7 @@ class Measure:
     threshold: str
     interpolation: str
     protocol: Protocol
+    reads: Reads
     function: Callable[..., Any]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -74,7 +84,7 @@ def measure(
     *,
     name: str,
     title: str,
-    direction: Literal["higher", "lower"],
+    direction: Direction,
     source: str,
     unit: str = "share",
     kind: Kind = "map",
@@ -83,6 +93,7 @@ def measure(
     threshold: str = "-",
     interpolation: str = "-",
     protocol: Protocol = "corrected",
+    reads: Reads = "-",
 ) -> Callable[[F], F]:
     """Enter a function into the list of measures; the function itself is left as it is.
 
@@ -95,7 +106,8 @@ def measure(
             raise SoftCAMError(f"there is a measure {name!r} ({protocol}) already: choose a name.")
         _MEASURES[name, protocol] = Measure(
             name, title, direction, unit, source, kind, gauge,
-            None if steps is None else tuple(steps), threshold, interpolation, protocol, function,
+            None if steps is None else tuple(steps), threshold, interpolation, protocol, reads,
+            function,
         )  # fmt: skip
         return function
 
@@ -124,7 +136,7 @@ def measure_maps(
     names: Iterable[str] | None = None,
     *,
     protocol: Protocol = "corrected",
-    chunk: int = 64,
+    chunk: int | None = None,
 ) -> dict[str, Ratios]:
     """Several measures on many maps, each map brought to image size once.
 
@@ -133,15 +145,18 @@ def measure_maps(
         findings: (N, H, W) bool.
         names: which measures on maps; None takes all of them.
         protocol: `corrected` or `paper`.
-        chunk: images at a time; bounds the memory.
+        chunk: images at a time; None takes about four million pixels, which bounds the memory.
     """
+    if chunk is None:
+        chunk = max(1, PIXELS // max(1, findings[:1].numel()))
     if names is None:
         names = [each.name for each in measures("map", protocol)]
     chosen = [get_measure(name, protocol) for name in names]
     for each in chosen:
         if each.kind != "map":
             raise SoftCAMError(
-                f"{each.name!r} is no measure on maps alone: it takes a {each.kind}."
+                f"{each.name!r} is no measure on maps alone, its kind is {each.kind!r}: evaluate() "
+                "gives it what it takes."
             )
     parts: dict[str, list[Ratios]] = {each.name: [] for each in chosen}
     for start in range(0, max(len(maps), len(findings)), chunk):

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from softcam.common import SoftCAMError, write_text
-from softcam.report.tables import classification, faithfulness, localisation, over_seeds, paired
+from softcam.report.maps import (
+    faithfulness,
+    fill_agreement,
+    localisation,
+    masked,
+    sanity,
+    twins,
+)
+from softcam.report.tables import classification, controls, names_over_seeds, over_seeds, paired
+from softcam.results import read_per_image
+from softcam.seeds import with_seed_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +55,11 @@ def write_report(folder: str | Path) -> Path:
 
     folder = Path(folder)
     table = _read_table(folder / "results.csv")
-    per_image = folder / "per_image.parquet"
+    file = folder / "per_image.parquet"
+    per_image = read_per_image(file) if table is not None and file.is_file() else None
+    if table is not None and per_image is not None and table["seed"].nunique() > 1:
+        models, maps = names_over_seeds(table)
+        table = with_seed_intervals(table, per_image, [*models, *maps])
     pictures = _pictures(folder / "figures")
     notebooks = _notebooks(folder / "progress.json")
     if table is None and not pictures and not notebooks:
@@ -61,10 +75,15 @@ def write_report(folder: str | Path) -> Path:
         date=datetime.date.today().isoformat(),
         words=_words(table),
         seeds=over_seeds(table),
-        paired=paired(table, per_image) if per_image.is_file() else None,
+        paired=None if per_image is None else paired(table, per_image),
+        controls=None if per_image is None else controls(table, per_image),
         classification=classification(table),
         localisation=localisation(table),
         faithfulness=faithfulness(table),
+        agreement=fill_agreement(table),
+        masked=masked(table),
+        twins=twins(table),
+        sanity=sanity(table),
         pictures=pictures,
         notebooks=notebooks,
         facts=_facts(table),

@@ -1,51 +1,57 @@
-"""The tables of a report: a head and rows of words, made from a table of results."""
+"""The tables about models and comparisons: a head and rows of words."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from softcam.report.cells import PROTOCOLS, RUN, Table, heads, key, named, spread, wide
+from softcam.significance import against_black_box, against_controls
+from softcam.wording import on_own_model
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from softcam.compare import Difference
+__all__ = ["classification", "controls", "names_over_seeds", "over_seeds", "paired"]
 
-__all__ = ["classification", "faithfulness", "localisation", "over_seeds", "paired"]
-
-_CLASSIFICATION = ("accuracy", "auc", "quadratic-kappa", "ece", "brier", "logit-size")
-_MAPS = ("pointing-accuracy", "activation-precision", "activation-sensitivity", "audc")
-_PAIRED = ("auc", "pointing-accuracy", "activation-precision")
+# Decided beforehand: every further measure would weaken the correction for their number.
+PRIMARY = ("auc", "pointing-accuracy", "activation-precision", "patch-precision", "audc")
 
 
-def over_seeds(table: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Mean, smallest and largest value over seeds: of the models, and of the maps; or nothing.
+def names_over_seeds(table: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The measures of the models and of the maps that are combined over seeds."""
+    models = [m.name for m in named("classification", "corrected", table)]
+    maps = [m for kind in ("map", "labelled", "occlusion") for m in named(kind, "corrected", table)]
+    return models, [m.name for m in maps if m.steps is None]
+
+
+def over_seeds(table: pd.DataFrame | None) -> list[Table]:
+    """Mean, its interval, smallest and largest value over seeds: of models, and of maps.
 
     Runs that differ in more than the seed are not combined.
     """
     if table is None or table["seed"].nunique() < 2:
         return []
-    what = ["dataset", "split", "model", "arm", "lambda1", "lambda2"]
+    what = list(RUN[:-1])
     if table.drop_duplicates([*what, "run_id"]).duplicated([*what, "seed"]).any():
         return []
+    models, maps = names_over_seeds(table)
     shared = table["method"].isin(("chance", "reference-ceiling"))  # the same for every arm
     one_arm = table["arm"] == table[shared]["arm"].iloc[0] if shared.any() else ~shared
     table = table[~shared | one_arm].assign(arm=table["arm"].mask(shared, "any"))
-    maps = table[table["gauge"].isin(("contrast", "-"))]
-    if not (table["gauge"] == "contrast").any():  # one logit: its zero is fixed
-        maps = table[table["gauge"].isin(("raw", "-"))]
+    gauge = "contrast" if (table["gauge"] == "contrast").any() else "raw"  # one logit: a fixed zero
+    rows = on_own_model(table[table["gauge"].isin((gauge, "-"))])
     parts = [
-        ("The models", _combine(table, what, _CLASSIFICATION)),
+        ("The models", _combine(table, what, models)),
         ("The maps (contrast of the two classes, or of the label and the next)",
-         _combine(maps, [*what, "method"], _MAPS)),
+         _combine(rows, [*what, "method"], maps)),
     ]  # fmt: skip
     return [{**part, "title": title} for title, part in parts if part]
 
 
-def _combine(rows: pd.DataFrame, keys: list[str], names: tuple[str, ...]) -> dict[str, Any] | None:
-    """One row for all seeds of an arm: `mean (smallest to largest)`."""
-    rows = rows[rows["metric"].isin(names) & (rows["n"] > 0)]
+def _combine(rows: pd.DataFrame, keys: list[str], names: Sequence[str]) -> Table | None:
+    """One row for all seeds of an arm: `mean [interval] (smallest to largest)`."""
+    rows = rows[rows["metric"].isin(list(names)) & (rows["n"] > 0)]
     if rows.empty:
         return None
     always = ("arm", "method") if "method" in keys else ("arm", "lambda1", "lambda2")
@@ -55,132 +61,86 @@ def _combine(rows: pd.DataFrame, keys: list[str], names: tuple[str, ...]) -> dic
     body = []
     for _, part in rows.groupby(keys, sort=False):
         first = part.iloc[0]
-        cells = [_spread(part[part["metric"] == name]["value"]) for name in found]
+        cells = [_mean(part[part["metric"] == name]) for name in found]
         seeds = ", ".join(map(str, part["seed"].unique()))
-        body.append([*(_key(first[k]) for k in shown), seeds, *cells])
-    return {"head": [*shown, "seeds", *_heads(rows, found)], "body": body}
+        body.append([*(key(first[k]) for k in shown), seeds, *cells])
+    return {"head": [*shown, "seeds", *heads(rows, found)], "body": body}
 
 
-def _spread(values: Iterable[Any], form: str = ".3f") -> str:
-    kept = [float(v) for v in values if not math.isnan(float(v))]
-    if not kept:
-        return "-"
-    mean = f"{sum(kept) / len(kept):{form}}"
-    return mean if len(kept) == 1 else f"{mean} ({min(kept):{form}} to {max(kept):{form}})"
+def _mean(rows: pd.DataFrame) -> str:
+    bounds = None
+    if "seeds_low" in rows and len(rows) > 1:
+        bounds = float(rows["seeds_low"].iloc[0]), float(rows["seeds_high"].iloc[0])
+    return spread(rows["value"], bounds=bounds)
 
 
-def paired(table: pd.DataFrame | None, file: Path) -> dict[str, Any] | None:
-    """SoftCAM minus black box for each run; after several seeds of an arm their mean."""
-    import pandas as pd
-
-    from softcam.compare import against_black_box
-
-    if table is None:
-        return None
-    found = against_black_box(table, pd.read_parquet(file), _PAIRED)
-    names = [name for name in _PAIRED if any(d.metric == name for _, d in found)]
-    body = []
-    arms = dict.fromkeys((run["dataset"], run["arm"], run["lambda1"]) for run, _ in found)
-    for arm in arms:
-        own = [(r, d) for r, d in found if (r["dataset"], r["arm"], r["lambda1"]) == arm]
-        runs = {run["run_id"]: run["seed"] for run, _ in own}
-        for run_id, seed in runs.items():
-            cells = {d.metric: d for run, d in own if run["run_id"] == run_id}
-            texts = [_signed(cells[name]) if name in cells else "-" for name in names]
-            body.append([*arm[:2], seed, *texts])
-        if len(set(runs.values())) == len(runs) > 1:
-            every = [[d.value for _, d in own if d.metric == name] for name in names]
-            means = (_spread(values, "+.3f") for values in every)
-            body.append([*arm[:2], f"mean of {len(runs)}", *means])
-    heads = ["dataset", "arm", "seed", *_heads(table, names)]
-    return {"head": heads, "body": body} if body else None
-
-
-def _signed(difference: Difference) -> str:
-    return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
-
-
-def classification(table: pd.DataFrame | None) -> dict[str, Any] | None:
+def classification(table: pd.DataFrame | None) -> Table | None:
     """Rows: runs, with their penalty; columns: classification measures with their intervals."""
     if table is None:
         return None
-    rows = table[table["metric"].isin(_CLASSIFICATION)]
-    return _wide(rows, ["lambda1", "lambda2"], list(_CLASSIFICATION))
+    names = [m.name for protocol in PROTOCOLS for m in named("classification", protocol, table)]
+    return wide(table[table["metric"].isin(names)], ["lambda1", "lambda2"], names)
 
 
-def localisation(table: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """One table a measure: rows method and gauge of each run, floors and ceilings among them."""
-    if table is None:
-        return []
-    curves = ("deletion-prediction", "deletion-probability", "audc")
-    skip = (*_CLASSIFICATION, "logit-contrast", *curves)
-    rows = table[~table["metric"].isin(skip) & (table["n"] > 0)]
-    rows = rows[rows["step"].isin(("-", "1", "5", "10", "20"))]
-    parts = []
-    for metric in rows["metric"].unique():
-        own = rows[rows["metric"] == metric]
-        column = "step" if own["step"].nunique() > 1 else "metric"
-        wide = _wide(own, ["method", "gauge"], list(own[column].unique()), column)
-        if wide:
-            wide["title"] = metric if column == "metric" else f"{metric}, by number of patches k"
-            parts.append(wide)
-    return parts
-
-
-def faithfulness(table: pd.DataFrame | None) -> dict[str, Any] | None:
-    """Rows: method and gauge of each run; the area under its deletion curve."""
-    if table is None:
+def paired(table: pd.DataFrame | None, per_image: pd.DataFrame) -> Table | None:
+    """SoftCAM minus black box, seed by seed and over the seeds of an arm."""
+    names = [] if table is None else [n for n in PRIMARY if (table["metric"] == n).any()]
+    if table is None or not names:
         return None
-    return _wide(table[table["metric"] == "audc"], ["method", "gauge"], ["audc"])
-
-
-def _wide(
-    rows: pd.DataFrame, keys: list[str], names: list[str], column: str = "metric"
-) -> dict[str, Any] | None:
-    """Cells `value [low, high]`, one row a run and `keys`, one column a name.
-
-    What never varies, and penalties that the arm tells already, are left out.
-    """
-    if rows.empty:
-        return None
-    run = ["dataset", "split", "model", "arm", "lambda1", "lambda2", "seed"]
-    columns = [*run, *(key for key in keys if key not in run)]
-    sweep = {k for k in ("lambda1", "lambda2") if rows.groupby("arm")[k].nunique().max() > 1}
-    telling = [k for k in columns if k[:6] != "lambda" or k in keys or k in sweep]
-    shown = [k for k in telling if rows[k].nunique() > 1 or k == "arm"]
-    names = [name for name in names if (rows[column] == name).any()]
+    found = on_own_fill(against_black_box(table, per_image, metrics=names))
+    names = [name for name in names if (found["metric"] == name).any()]
     body = []
-    for _, part in rows.groupby(["run_id", *columns], sort=False):
-        first = part.iloc[0]
-        cells = {row[column]: _cell(row) for _, row in part.iterrows()}
-        body.append([*(_key(first[k]) for k in shown), *(cells.get(name, "-") for name in names)])
-    n, kinds = rows["n"], sorted(rows["ci_kind"].unique())
-    images = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
-    note = f"{images} images a value; intervals: {'; '.join(map(str, kinds))}."
-    return {"title": "", "head": [*shown, *_heads(rows, names, column)], "body": body, "note": note}
+    for (dataset, arm, _, _, seed), rows in found.groupby(
+        ["dataset", "arm", "lambda1", "lambda2", "seed"], sort=False
+    ):
+        cells = {row["metric"]: _signed(row) for _, row in rows.iterrows()}
+        body.append([dataset, arm, seed, *(cells.get(name, "-") for name in names)])
+    return (
+        {"head": ["dataset", "arm", "seed", *heads(table, names)], "body": body} if body else None
+    )
 
 
-def _key(value: Any) -> str:
-    return f"{value:.2g}" if isinstance(value, float) else str(value)
+def on_own_fill(found: pd.DataFrame) -> pd.DataFrame:
+    """One fill and protocol a measure, the first."""
+    first = found.groupby("metric")[["fill", "protocol"]].transform("first")
+    return found[(found[["fill", "protocol"]] == first).all(axis=1)]
 
 
-def _heads(rows: pd.DataFrame, names: list[str], column: str = "metric") -> list[str]:
-    """Names of measures with an arrow in the better direction."""
-    directions = rows.drop_duplicates(column).set_index(column)["direction"].to_dict()
-    arrows = {"higher": "↑", "lower": "↓"}
-    return [f"{name} {arrows.get(directions.get(name, ''), '')}".strip() for name in names]
+def _signed(row: pd.Series) -> str:
+    interval = f"{row['difference']:+.3f} [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
+    return f"{interval}, p {row['p_holm']:.3f}"
 
 
-def _cell(row: pd.Series) -> str:
-    def number(name: str) -> float:
-        try:
-            return float(row[name])
-        except (TypeError, ValueError):
-            return math.nan
+def controls(table: pd.DataFrame | None, per_image: pd.DataFrame) -> Table | None:
+    """Rows: maps; columns: measures; cells: the controls that a map does not clearly beat."""
+    names = [] if table is None else [n for n in PRIMARY if (table["metric"] == n).any()]
+    if table is None or not names:
+        return None
+    found = on_own_fill(against_controls(table, per_image, metrics=names, seeds="pooled"))
+    names = [name for name in names if (found["metric"] == name).any()]
+    body = []
+    keys = ["dataset", "arm", "lambda1", "lambda2", "method", "seed"]
+    for (dataset, arm, _, _, method, seed), rows in found.groupby(keys, sort=False):
+        cells = [_beaten(rows[rows["metric"] == name]) for name in names]
+        body.append([dataset, arm, method, seed, *cells])
+    head = ["dataset", "arm", "method", "seed", *names]
+    return {"head": head, "body": body} if body else None
 
-    value, low, high = number("value"), number("ci_low"), number("ci_high")
-    if math.isnan(value):
-        return "undefined"
-    if math.isnan(low):
-        return f"{value:.3f}"
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+def _beaten(rows: pd.DataFrame) -> str:
+    """`better than all of random, centre`, or which controls do as well, and which do better."""
+    if rows.empty:
+        return "-"
+    as_well = [f"{r['b_method']} (p {r['p_holm']:.3f})" for r in _records(rows, "neither")]
+    better = [f"{r['b_method']} is better" for r in _records(rows, "b")]
+    if not as_well and not better:
+        return f"better than {', '.join(rows['b_method'])}"
+    text = f"not clearly better than {', '.join(as_well)}" if as_well else ""
+    return "; ".join(each for each in (*better, text) if each)
+
+
+def _records(rows: pd.DataFrame, verdict: str) -> list[dict[str, Any]]:
+    return [
+        {str(k): v for k, v in r.items()}
+        for r in rows[rows["better"] == verdict].to_dict("records")
+    ]

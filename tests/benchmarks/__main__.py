@@ -2,12 +2,11 @@
 
 Times of one machine say little about another and nothing in a test; the ratio of two things that
 take turns in one process does. Each pair is interleaved, and the median of the paired ratios is
-printed with its quartiles.
+printed with its quartiles. `bench maps` measures the measures on maps alone, with its options.
 """
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
@@ -19,31 +18,11 @@ from softcam import BlackBox, SoftCAM, TrainConfig, to_softcam
 from softcam.backbones import build_net
 from softcam.common import seed_everything
 from softcam.objective import Objective, build_optimizer
+from tests.benchmarks import maps
+from tests.benchmarks.occlusion import occlusion
+from tests.benchmarks.timing import paired, report
 
 MODEL, SIZE, BATCH, CLASSES = "resnet10t-w32-os8", 96, 32, 2
-
-
-def paired(one: Callable[[], object], other: Callable[[], object], pairs: int = 25) -> list[float]:
-    """Ratios time(one) / time(other), sorted; the two take turns, each first half the time."""
-    for _ in range(3):
-        one()
-        other()
-    ratios = []
-    for k in range(pairs):
-        first, second = (one, other) if k % 2 else (other, one)
-        seconds = {}
-        for function in (first, second):
-            started = time.perf_counter()
-            function()
-            seconds[function] = time.perf_counter() - started
-        ratios.append(seconds[one] / seconds[other])
-    return sorted(ratios)
-
-
-def report(name: str, ratios: list[float]) -> None:
-    """One line: median and quartiles of the paired ratios."""
-    low, median, high = statistics.quantiles(ratios, n=4)
-    sys.stdout.write(f"{name:<58} {median:.3f}  [{low:.3f}, {high:.3f}]\n")
 
 
 def models(name: str) -> tuple[BlackBox, SoftCAM]:
@@ -102,8 +81,10 @@ def import_cost() -> list[float]:
     return sorted(seconds("import softcam") - seconds("import torch") for _ in range(7))
 
 
-def main() -> None:
-    """Print every ratio."""
+def main(arguments: list[str]) -> None:
+    """Print every ratio; `maps ...` stands for the measures on maps alone."""
+    if arguments[:1] == ["maps"]:
+        return maps.main(arguments[1:])
     sys.stdout.write(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     sys.stdout.write(f"{'ratio, median of interleaved pairs':<58} median [quartiles]\n")
     report(f"explain / plain forward, {MODEL}, 96 px, batch 32", forward(MODEL, SIZE, BATCH))
@@ -111,8 +92,10 @@ def main() -> None:
     report("training step, dense / black box", step("dense", 0.0, 0.0))
     report("training step, sparse / black box", step("sparse", 0.01, 0.0))
     report("training step, elastic / black box", step("elastic", 0.01, 0.01))
+    occlusion()
     report("import softcam - import torch, in seconds", import_cost())
+    maps.main([])
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

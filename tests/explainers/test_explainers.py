@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -172,3 +173,25 @@ def test_centre_peaks_in_the_middle_and_falls_off(images: Tensor) -> None:
     assert torch.allclose(m, m.flip(0)) and torch.allclose(m, m.flip(1))
     assert m.argmax() in (2 * 8 + 3, 2 * 8 + 4, 3 * 8 + 3, 3 * 8 + 4)
     assert torch.isclose(m.min(), m[0, 0]) and 0 <= m.min() and m.max() <= 1
+
+
+def test_edge_is_the_sobel_gradient_averaged_over_each_cell(images: Tensor) -> None:
+    from scipy import ndimage
+
+    maps = explain_with("edge", BlackBox(TinyTimm()), images, TARGETS)
+    for image, found in zip(images.double().numpy(), maps, strict=True):
+        grey = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+        across, down = (ndimage.sobel(grey, axis=a, mode="nearest") for a in (1, 0))
+        cells = np.hypot(across, down).reshape(6, 2, 8, 2).mean((1, 3))  # 2 x 2 px a cell
+        assert np.allclose(found.numpy(), cells, atol=1e-5)
+
+
+def test_edge_sees_a_step_and_neither_a_plain_image_nor_its_frame() -> None:
+    plain = torch.full((1, 3, 12, 16), 0.7)
+    step = plain.clone()
+    step[:, :, :, 8:] = 0.2
+    maps = explain_with("edge", BlackBox(TinyTimm()), torch.cat([plain, step]), TARGETS)
+    assert torch.allclose(maps[0], torch.zeros(6, 8), atol=1e-6)
+    # Weights 1, 2, 1 over a step of 0.5 at columns 7 and 8; each cell holds one of the two.
+    expected = torch.tensor([0, 0, 0, 1, 1, 0, 0, 0.0]).expand(6, 8)
+    assert torch.allclose(maps[1], expected, atol=1e-5)

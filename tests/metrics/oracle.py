@@ -69,6 +69,56 @@ def sensitivity(cells: np.ndarray, finding: np.ndarray) -> float:
     return 0.0 if s is None else float((s * finding).sum() / finding.sum())
 
 
+def rank_accuracy(cells: np.ndarray, finding: np.ndarray) -> float:
+    """The expected share of marked pixels among the K brightest, the order of equal ones drawn."""
+    if not finding.any() or not np.isfinite(cells).all():
+        return np.nan
+    values, marked = upsample(cells, finding.shape).ravel(), finding.ravel()
+    left, hits = int(marked.sum()), 0.0
+    for value in sorted(set(values), reverse=True):
+        equal = values == value
+        hits += marked[equal].sum() * min(left, equal.sum()) / equal.sum()
+        left -= min(left, equal.sum())
+    return float(hits / marked.sum())
+
+
+def best_iou(cells: np.ndarray, finding: np.ndarray) -> float:
+    if not finding.any() or not np.isfinite(cells).all():
+        return np.nan
+    up = upsample(cells, finding.shape)
+    return max(
+        float(((up >= t) & finding).sum() / ((up >= t) | finding).sum()) for t in np.unique(up)
+    )
+
+
+def auprc(cells: np.ndarray, finding: np.ndarray) -> float:
+    """Precision at every threshold, weighted by what recall gains there."""
+    if not finding.any() or not np.isfinite(cells).all():
+        return np.nan
+    up = upsample(cells, finding.shape)
+    area, recall = 0.0, 0.0
+    for t in np.unique(up)[::-1]:
+        hits = (up >= t) & finding
+        area += (hits.sum() / finding.sum() - recall) * hits.sum() / (up >= t).sum()
+        recall = hits.sum() / finding.sum()
+    return float(area)
+
+
+def outside(cells: np.ndarray, finding: np.ndarray) -> float:
+    if not finding.any() or not np.isfinite(cells).all():
+        return np.nan
+    positive = np.maximum(upsample(cells, finding.shape), 0)
+    return float(positive[~finding].sum() / positive.sum()) if positive.any() else np.nan
+
+
+def gini(cells: np.ndarray, finding: np.ndarray) -> float:
+    """Half the mean difference between two cells, relative to the mean."""
+    if not finding.any() or not np.isfinite(cells).all() or not cells.any():
+        return np.nan
+    a = np.abs(cells).ravel()
+    return float(np.abs(a[:, None] - a[None]).mean() / (2 * a.mean()))
+
+
 def patches(cells: np.ndarray, finding: np.ndarray, level: float) -> list[bool]:
     """For each selected patch, in order, whether it holds a marked pixel."""
     if not finding.any() or not np.isfinite(cells).all():

@@ -99,3 +99,19 @@ def test_patch_maximum_keeps_cut_off_tiles_only_when_asked() -> None:
     assert patch_maximum(values, 2, 2).tolist() == [[[6, 8], [16, 18]]]
     whole = patch_maximum(values, 2, 2, partial=True)
     assert whole.tolist() == [[[6, 8, 9], [16, 18, 19], [21, 23, 24]]]
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize(("size", "stride"), [(3, 3), (5, 2), (4, 1), (9, 9)])
+def test_patch_maximum_is_torchs_max_pooling(size: int, stride: int, partial: bool) -> None:
+    values = torch.randn(2, 11, 17, generator=torch.Generator().manual_seed(6))
+    expected = F.max_pool2d(values[:, None], size, stride, ceil_mode=partial)[:, 0]
+    assert torch.equal(patch_maximum(values, size, stride, partial=partial), expected)
+
+
+def test_a_map_at_image_size_stays_as_it_is() -> None:
+    """But for the rounding that makes nearly equal values equal."""
+    maps = torch.randn(2, 9, 14, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    torch.testing.assert_close(enlarge(maps, (9, 14)), maps, atol=1e-11, rtol=0)
+    one_axis = oracle.upsample(maps[0].numpy(), (9, 30))
+    np.testing.assert_allclose(enlarge(maps, (9, 30))[0].numpy(), one_axis, atol=1e-9)

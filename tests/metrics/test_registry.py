@@ -19,7 +19,7 @@ def test_every_measure_declares_itself() -> None:
         names
     )  # fmt: skip
     for each in measures():
-        assert each.direction in ("higher", "lower") and each.source and each.unit, each.name
+        assert each.direction in ("higher", "lower", "one") and each.source and each.unit, each.name
         assert get_measure(each.name) is each
 
 
@@ -66,7 +66,7 @@ def test_the_declared_gauge_holds(each: registry.Measure) -> None:
 
 
 def test_only_measures_on_maps_are_measured_on_maps() -> None:
-    with pytest.raises(SoftCAMError, match="takes a model"):
+    with pytest.raises(SoftCAMError, match="no measure on maps alone"):
         measure_maps(*scenes(), ["deletion-prediction"])
     with pytest.raises(SoftCAMError, match="no images"):
         measure_maps(torch.zeros(0, 2, 2), torch.zeros(0, 4, 4, dtype=torch.bool))

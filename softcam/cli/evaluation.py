@@ -1,0 +1,102 @@
+"""`softcam evaluate`: from runs, and maps from elsewhere, to one table and a report."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from softcam.cli.options import (
+    DataOption,
+    FindingClasses,
+    LabelColumn,
+    OnError,
+    data_options,
+)
+from softcam.common import SoftCAMError
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="run directories, or DATASET for all its runs")
+    ] = None,
+    methods: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
+    metrics: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
+    protocol: Annotated[str, typer.Option(help="corrected, paper or both")] = "corrected",
+    split: str = "test",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="images for occlusion, twins and sanity")
+    ] = 128,
+    fills: Annotated[
+        str, typer.Option(help="what hides a tile: mean-colour, blur, linear; comma separated")
+    ] = "mean-colour",
+    linear_limit: Annotated[int, typer.Option(min=1, help="images for the linear fill")] = 16,
+    occlude: Annotated[
+        str, typer.Option(help="own, all (every map on every network) or run ids")
+    ] = "own",
+    only: Annotated[str, typer.Option(help="all images, or those every run gets correct")] = "all",
+    maps: Annotated[
+        list[Path] | None, typer.Option(help="maps.npz from elsewhere, may be repeated")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="the data of --maps, without a run")] = None,
+    size: Annotated[int, typer.Option(help="image side of --data in pixels")] = 96,
+    label_column: LabelColumn = None,
+    finding_classes: FindingClasses = None,
+    on_error: OnError = None,
+    data_option: DataOption = None,
+    n_boot: Annotated[int, typer.Option(min=0, help="bootstrap draws")] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    profile: Annotated[str, typer.Option(help="what the table calls the runs' profile")] = "-",
+    out: Annotated[Path | None, typer.Option(help="folder for results.csv and the report")] = None,
+    cache: Annotated[bool, typer.Option(help="keep maps and answers with the runs")] = True,
+    progress: bool = True,
+) -> None:
+    """Measure finished runs: one long table, per-image rows, and a report to read."""
+    from softcam.common import runs_root
+    from softcam.data import open_data
+    from softcam.evaluate import evaluate_to
+    from softcam.report import write_report
+
+    found = _find_runs(runs or [])
+    images = None
+    if data is not None:
+        more = data_options(data_option, label_column, finding_classes, on_error)
+        images = open_data(data, size, progress=progress, **more)[split]
+    elif not found:
+        raise SoftCAMError("there is nothing to evaluate: name a run, or --maps and their --data.")
+    name = found[0].dataset if found else images.name if images is not None else ""
+    folder = out or runs_root() / name / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)  # better now than after an hour of measuring
+    tempfile.TemporaryFile(dir=folder).close()
+    evaluate_to(
+        folder, found, methods=_listed(methods), metrics=_listed(metrics), protocol=protocol,
+        split=split, limit=limit, fills=_listed(fills) or (), linear_limit=linear_limit,
+        occlude=occlude if occlude in ("own", "all") else _listed(occlude) or (), only=only,
+        maps=maps or (), data=images, n_boot=n_boot, seed=seed, profile=profile, cache=cache,
+        progress=progress,
+    )  # fmt: skip
+    typer.echo(str(write_report(folder)))
+
+
+def _listed(words: str | None) -> list[str] | None:
+    """`a,b` as a list; None stays None."""
+    return None if words is None else [word.strip() for word in words.split(",") if word.strip()]
+
+
+def _find_runs(names: list[str]) -> list[Any]:
+    from softcam.common import runs_root
+    from softcam.runs import Run, find_runs
+
+    found = []
+    for name in names:
+        path = Path(name)
+        if not path.exists() and (runs_root() / name).exists():
+            path = runs_root() / name
+        of_dataset = path.is_dir() and path.resolve().parent == runs_root().resolve()
+        several = find_runs(path.resolve().name) if of_dataset else []
+        found += several or [Run.open(path)]
+    return found

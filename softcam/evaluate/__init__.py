@@ -1,0 +1,182 @@
+"""Runs x methods x measures to one table.
+
+Each model is asked what a reviewer asks, question by question: does it classify (`classify`),
+does its map point at the finding (`localise`), is the map faithful to the model (`occlude`), does
+it say what a finding is truly worth, and does the model matter for it at all (`truth`). Every
+localisation value stands beside its floors and a reference ceiling; every area under an occlusion
+curve beside a random ranking and that of the true finding.
+
+Maps, predictions and answers about occluded images are kept in the run's folder, so an
+evaluation that was killed goes on where it stopped, and a second one with more measures is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from softcam.common import SoftCAMError, choose
+from softcam.data.records import ImageSet
+from softcam.evaluate.job import Job
+from softcam.evaluate.recorder import Recorder
+from softcam.evaluate.subjects import RunLike, open_run
+from softcam.explainers import explainers, get_explainer
+from softcam.metrics import Measure, fill_name, measures
+from softcam.results import write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RunLike", "evaluate", "evaluate_to", "measure_catalogue"]
+
+PROTOCOLS = ("corrected", "paper", "both")
+
+
+def measure_catalogue(protocol: str = "corrected") -> dict[str, tuple[Measure, ...]]:
+    """Every measure that `evaluate` knows, by name; two where both protocols have one.
+
+    What concerns predictions, twins and sanity has no second protocol and is always there.
+    """
+    choose("protocol", protocol, PROTOCOLS)
+    found: dict[str, tuple[Measure, ...]] = {}
+    for each in (*measures(), *measures(protocol="paper")):
+        shared = each.protocol == "corrected" and each.kind in ("classification", "twin", "sanity")
+        if shared or protocol in ("both", each.protocol):
+            found[each.name] = (*found.get(each.name, ()), each)
+    return found
+
+
+def evaluate(
+    runs: Sequence[RunLike | str | Path], **options: Any
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure finished runs, and maps from elsewhere.
+
+    Args:
+        runs: runs, or their directories; may be empty where `maps` and `data` are given.
+        options: as in `evaluate_to`.
+
+    Returns:
+        The table of `results.csv` and that of `per_image.parquet`; `results.write_results`
+        writes both.
+    """
+    recorder = _recorder(options)
+    try:
+        with recorder:
+            _job(recorder, runs, **options).run()
+        return recorder.table(), recorder.per_image()
+    finally:
+        recorder.close()
+
+
+def evaluate_to(folder: str | Path, runs: Sequence[RunLike | str | Path], **options: Any) -> Path:
+    """Measure finished runs, and maps from elsewhere, into a folder, in constant memory.
+
+    Args:
+        folder: gets `results.csv` and `per_image.parquet`.
+        runs: runs, or their directories.
+        options: keywords, all optional:
+
+            methods: explainers by name; default all. Each is used where it applies: post-hoc
+            methods on black boxes, `softcam` on SoftCAMs and converted black boxes.
+
+            metrics: measures by name, see `measure_catalogue`; default all (quadratic kappa
+            where there are more than two classes).
+
+            protocol: `corrected` (default), `paper` (the public code with its quirks; images of
+            512 or 496 px only) or `both`.
+
+            split: `train`, `val` or `test` (default).
+
+            limit: how many images the costly questions may have (occlusion, twins, sanity), a
+            seeded choice; None (default) takes all.
+
+            fills: what hides a tile: `mean-colour` (default), `blur`, `linear`, or a colour
+            (r, g, b) in [0, 1]; several may be given.
+
+            linear_limit: how many images the linear fill may have, 16 by default: it solves a
+            linear system an image and step.
+
+            occlude: `own` (default): each map is ranked on its own network; `all`: every map on
+            every network, the crossed table; or the ids of the runs to occlude.
+
+            only: `all` images (default), or only those that every run predicts `correct`-ly.
+
+            maps: files `maps.npz` with maps from elsewhere.
+
+            data: the split they belong to, where there is no run.
+
+            n_boot: draws of a bootstrap interval, 1000 by default.
+
+            seed: of every choice and interval, 0 by default.
+
+            progress: show progress bars, the default.
+
+            profile: what the table says about where the runs come from.
+
+            cache: keep maps and answers with the runs, the default.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UnknownNameError: a run, method or measure that does not exist; with the closest names.
+        SoftCAMError: nothing to evaluate, images that the paper's protocol does not know, or no
+            colour to hide patches with.
+    """
+    folder = Path(folder)
+    recorder = _recorder(options, folder / "per_image.parquet")
+    with recorder:
+        _job(recorder, runs, **options).run()
+    write_table(recorder.table(), folder)
+    return folder
+
+
+def _recorder(options: dict[str, Any], file: Path | None = None) -> Recorder:
+    return Recorder(options.pop("n_boot", 1000), options.get("seed", 0), file)
+
+
+def _job(
+    recorder: Recorder,
+    runs: Sequence[RunLike | str | Path],
+    *,
+    methods: Iterable[str] | None = None,
+    metrics: Iterable[str] | None = None,
+    protocol: str = "corrected",
+    split: str = "test",
+    limit: int | None = None,
+    fills: Sequence[Any] = ("mean-colour",),
+    linear_limit: int = 16,
+    occlude: str | Sequence[str] = "own",
+    only: str = "all",
+    maps: Sequence[str | Path] = (),
+    data: ImageSet | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    profile: str = "-",
+    cache: bool = True,
+) -> Job:
+    """Everything checked, before anything is computed."""
+    opened = [open_run(run) for run in runs]
+    if not opened and not (maps and data is not None):
+        raise SoftCAMError(
+            "there is nothing to evaluate: name at least one run, or maps and their data."
+        )
+    catalogue = measure_catalogue(protocol)
+    wanted = [choose("metric", name, catalogue) for name in (metrics or catalogue)]
+    asked = [each for name in dict.fromkeys(wanted) for each in catalogue[name]]
+    for fill in fills:
+        fill_name(fill)
+    if not isinstance(occlude, str) or occlude not in ("own", "all"):
+        named = [occlude] if isinstance(occlude, str) else list(occlude)
+        occlude = [choose("run to occlude", name, [run.id for run in opened]) for name in named]
+    choose("choice of images", only, ("all", "correct"))
+    if not fills or linear_limit < 1 or (limit is not None and limit < 1):
+        raise SoftCAMError("expected at least one fill, and limits of at least one image.")
+    return Job(
+        recorder=recorder, runs=opened,
+        methods=[get_explainer(name) for name in (methods or explainers())],
+        measures=asked, every_measure=metrics is None, split=split, limit=limit, fills=fills,
+        linear_limit=linear_limit, occlude=occlude, only=only, maps=[Path(each) for each in maps],
+        data=data, seed=seed, progress=progress, profile=profile, cache=cache,
+    )  # fmt: skip

@@ -1,0 +1,277 @@
+"""One evaluation from beginning to end: model after model, question after question."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from softcam.common import SoftCAMError, hides_bar
+from softcam.data.records import ImageSet
+from softcam.evaluate.classify import add_classification, predicted_targets
+from softcam.evaluate.localise import add_localisation, add_yardsticks
+from softcam.evaluate.maps import Source, outside_sources, predictions, sources_of
+from softcam.evaluate.occlude import Crossing, true_mask_source
+from softcam.evaluate.question import Question, ask
+from softcam.evaluate.recorder import Recorder
+from softcam.evaluate.subjects import Model, RunLike, Subject, subjects
+from softcam.evaluate.truth import add_cascade, add_label_randomisation, add_twins, twin_cases
+from softcam.explainers import Explainer, get_explainer
+from softcam.metrics import Measure
+from softcam.outside import OutsideMaps, read_maps
+from softcam.sanity import is_label_twin
+from softcam.twins import is_phantom
+
+__all__ = ["Job"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Job:
+    """An evaluation; the attributes are the options of `evaluate_to`, checked."""
+
+    recorder: Recorder
+    runs: Sequence[RunLike]
+    methods: Sequence[Explainer]
+    measures: Sequence[Measure]
+    every_measure: bool
+    split: str
+    limit: int | None
+    fills: Sequence[Any]
+    linear_limit: int
+    occlude: str | Sequence[str]
+    only: str
+    maps: Sequence[Path]
+    data: ImageSet | None
+    seed: int
+    progress: bool
+    profile: str
+    cache: bool
+    _ceilings: dict[Any, Any] = field(default_factory=dict, init=False)
+    _logits: dict[str, np.ndarray] = field(default_factory=dict, init=False)
+
+    def run(self) -> None:
+        """Ask every question of every model, then every question about occluded images."""
+        models = [
+            subject
+            for run in self.runs
+            for subject in subjects(run, self.methods, self.split, self.profile, self.cache)
+        ]
+        for data in [subject.data for subject in models]:
+            self._check(data)
+        only = self._correct(models) if self.only == "correct" else None
+        sources: list[tuple[ImageSet, Source]] = []
+        for subject in models:
+            question = ask(subject.data, self.limit, self.seed, only)
+            sources += [(subject.data, each) for each in self._examine(subject, question)]
+        sources += self._outside(models, only)
+        if any(each.kind == "occlusion" for each in self.measures):
+            for subject in models:
+                self._occlude(subject, ask(subject.data, self.limit, self.seed, only), sources)
+
+    def _kind(self, *kinds: str) -> list[Measure]:
+        return [each for each in self.measures if each.kind in kinds]
+
+    def _check(self, data: ImageSet) -> None:
+        papers = [each for each in self.measures if each.protocol == "paper"]
+        if papers and data.size not in ((512, 512), (496, 496)):
+            raise SoftCAMError(
+                f"the paper's protocol is defined for images of 512 or 496 px, found "
+                f"{data.size[0]}x{data.size[1]} px: use protocol='corrected', or data of that size."
+            )
+
+    def _correct(self, models: Sequence[Subject]) -> np.ndarray:
+        """Indices of the images that every model predicts correctly."""
+        if len({(each.data.fingerprint, each.data.split) for each in models}) > 1:
+            raise SoftCAMError("only='correct' needs runs on the same images.")
+        right = np.ones(len(models[0].data), bool)
+        for subject in models:
+            labels = np.asarray(subject.data.labels)
+            right &= predicted_targets(self._predict(subject, subject.load()), labels)
+        return np.flatnonzero(right)
+
+    def _predict(self, subject: Subject, model: Model) -> np.ndarray:
+        if subject.name not in self._logits:
+            with self._bar(f"{subject.name}: predictions", len(subject.data)) as bar:
+                self._logits[subject.name] = predictions(subject, model, bar.update)
+        return self._logits[subject.name]
+
+    @contextmanager
+    def _bar(self, title: str, total: int) -> Iterator[tqdm]:
+        with tqdm(
+            total=total, desc=title, disable=hides_bar(self.progress), leave=False, unit="image"
+        ) as bar:
+            yield bar
+
+    def _examine(self, subject: Subject, question: Question) -> list[Source]:
+        """Everything that is asked of one model without hiding anything; returns its maps."""
+        model, data = subject.load(), subject.data
+        if self._kind("occlusion") and subject.methods and "mean-colour" in self.fills:
+            _ = model.mean_colour  # an error now, not after an hour
+        logits = self._predict(subject, model)
+        several = len(data.classes) > 2 or not self.every_measure
+        classifying = [m for m in self._kind("classification") if several or "kappa" not in m.name]
+        every = np.arange(len(data))
+        add_classification(
+            self.recorder, subject.keys, data, every, logits, model.link, classifying
+        )
+        images = every if self._kind("labelled") else self._asked(question)
+        with self._bar(f"{subject.name}: maps", len(images) * len(subject.methods)) as bar:
+            sources = sources_of(subject, model, question, images, bar.update)
+        predicted = predicted_targets(logits, question.targets)
+        about_maps = self._kind("map", "labelled")
+        for source in sources:
+            add_localisation(self.recorder, source, data, question, about_maps, predicted)
+        self._yardsticks(subject, question, sources)
+        self._twins(subject, model, question, logits, sources)
+        self._sanity(subject, model, question)
+        return sources
+
+    def _asked(self, question: Question) -> np.ndarray:
+        return np.union1d(np.union1d(question.located, question.occluded), question.twinned)
+
+    def _yardsticks(self, subject: Subject, question: Question, sources: list[Source]) -> None:
+        if subject.arm == "converted" or not sources or not len(question.located):
+            return  # its floors and ceilings are the black box's
+        one = question.located[:1]
+        height, width = sources[0].read(one, question.targets[one]).shape[1:]
+        measures, shape = self._kind("map"), (int(height), int(width))
+        add_yardsticks(
+            self.recorder, subject.keys, subject.data, question, shape, measures, self._ceilings
+        )
+
+    def _twins(
+        self,
+        subject: Subject,
+        model: Model,
+        question: Question,
+        logits: np.ndarray,
+        sources: list[Source],
+    ) -> None:
+        measures = self._kind("twin")
+        if not measures or not sources:
+            return
+        if not is_phantom(subject.data):
+            if not self.every_measure:
+                log.warning("%s: no twins: only phantoms have them", subject.data.name)
+            return
+        cases = twin_cases(subject, model, question, logits, self.progress)
+        for source in sources:
+            add_twins(self.recorder, subject, source, question, cases, measures)
+
+    def _sanity(self, subject: Subject, model: Model, question: Question) -> None:
+        if not subject.methods or not len(question.occluded):
+            return
+        redrawn = [m for m in self._kind("sanity") if m.steps is not None]
+        if redrawn:
+            total = len(subject.methods) * len(question.occluded)
+            with self._bar(f"{subject.name}: sanity", total) as bar:
+                add_cascade(self.recorder, subject, model, question, redrawn, self.seed, bar.update)
+        shuffled = [m for m in self._kind("sanity") if m.steps is None]
+        other = self._label_twin(subject) if shuffled else None
+        if other is not None:
+            models = (model, other)
+            add_label_randomisation(self.recorder, subject, models, question, shuffled)
+
+    def _label_twin(self, subject: Subject) -> Model | None:
+        """The network of the same configuration that was trained on shuffled labels."""
+        if subject.run.config.__class__.__name__ != "TrainConfig":
+            return None
+        for run in self.runs:
+            if is_label_twin(subject.run.config, run.config):
+                other = run.converted() if subject.arm == "converted" else run.model()
+                return other.to(next(subject.load().parameters()).device)
+        return None
+
+    def _outside(
+        self, models: Sequence[Subject], only: np.ndarray | None
+    ) -> list[tuple[ImageSet, Source]]:
+        """Maps from files: measured like any other, and ranked on the runs' models later."""
+        if not self.maps:
+            return []
+        sets = {(each.data.fingerprint, each.data.split): each.data for each in models}
+        if self.data is not None:
+            sets[self.data.fingerprint, self.data.split] = self.data
+        if len(sets) != 1:
+            raise SoftCAMError(f"maps belong to one set of images, but there are {len(sets)}.")
+        data = next(iter(sets.values()))
+        self._check(data)
+        question = ask(data, self.limit, self.seed, only)
+        found: list[tuple[ImageSet, Source]] = []
+        for file in self.maps:
+            maps = read_maps(file, data)
+            found += [(data, each) for each in self._examine_outside(maps, data, question)]
+        return found
+
+    def _examine_outside(
+        self, maps: OutsideMaps, data: ImageSet, question: Question
+    ) -> list[Source]:
+        keys = {
+            "run_id": maps.name, "dataset": data.name, "arm": "outside", "split": data.split,
+            "task": "binary" if len(data.classes) == 2 else "multi-class", "lambda1": 0.0,
+            "lambda2": 0.0, "profile": self.profile, "finding": "+".join(data.finding_names) or "-",
+        }  # fmt: skip
+        own = np.flatnonzero(maps.has)
+        add_classification(
+            self.recorder,
+            keys,
+            data,
+            own,
+            maps.logits[own],
+            maps.link,
+            self._kind("classification"),
+        )
+        logits = np.nan_to_num(maps.logits)
+        predicted = predicted_targets(logits, question.targets) & maps.has
+        sources = outside_sources(maps, keys)
+        for source in sources:
+            about = self._kind("map", "labelled")
+            add_localisation(self.recorder, source, data, question, about, predicted)
+        return sources
+
+    def _occlude(
+        self, subject: Subject, question: Question, sources: list[tuple[ImageSet, Source]]
+    ) -> None:
+        """Rank the tiles of one model's images by every source that is asked for."""
+        if subject.arm == "converted" or not len(question.occluded):
+            return  # it is the same function as its black box
+        if not isinstance(self.occlude, str) and subject.run.id not in self.occlude:
+            return
+        ours = [source for data, source in sources if _same(data, subject.data)]
+        if self.occlude == "own":
+            at_home = (subject.run.id,)
+            ours = [s for s in ours if s.keys["run_id"] in at_home or s.keys["arm"] == "outside"]
+        if not ours:
+            return
+        model = subject.load()
+        ours += self._references(subject, model, question, ours)
+        measures = self._kind("occlusion")
+        total = len(ours) * len(question.occluded) * len({(m.reads, m.protocol) for m in measures})
+        with self._bar(f"{subject.name}: occlusion", total * len(self.fills)) as bar:
+            Crossing(
+                self.recorder, subject, model, question, measures, self.fills, self.linear_limit,
+                self.seed, bar.update,
+            ).add(ours)  # fmt: skip
+
+    def _references(
+        self, subject: Subject, model: Model, question: Question, ours: list[Source]
+    ) -> list[Source]:
+        """The random ranking, where it is not there already, and that of the true finding."""
+        found = [true_mask_source(subject)]
+        own = (subject.run.id, subject.arm, "random")
+        if all((s.keys["run_id"], s.keys["arm"], s.method) != own for s in ours):
+            alone = replace(subject, methods=[get_explainer("random")])
+            alone.outputs, alone.digest = subject.outputs, subject.digest
+            found += sources_of(alone, model, question, question.occluded, lambda _: None)
+        return found
+
+
+def _same(first: ImageSet, second: ImageSet) -> bool:
+    return (first.fingerprint, first.split) == (second.fingerprint, second.split)

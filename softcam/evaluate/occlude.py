@@ -1,0 +1,230 @@
+"""Is the map faithful to the model? Maps of any source ranked against one and the same model.
+
+Occluding each method's own network compares networks as much as maps. Here the tiles of one
+model's images are ranked by every source, by chance, and by the true finding: the crossed table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from softcam.common import digest
+from softcam.evaluate.maps import Source
+from softcam.evaluate.question import Question, findings_of, output_index, some_of
+from softcam.evaluate.recorder import Recorder, patient_groups
+from softcam.evaluate.subjects import Model, Subject
+from softcam.metrics import (
+    Measure,
+    OcclusionScores,
+    Ratios,
+    fill_agreement,
+    fill_name,
+    occlusion_scores,
+    over_random,
+    share_of_mask,
+    true_mask_map,
+)
+from softcam.shards import Shards, code_digest
+
+__all__ = ["Crossing", "true_mask_source"]
+
+PIECE = 16  # images a piece on disk
+Area = tuple[str, str]  # measure, fill
+Place = tuple[str, str, str]  # run and arm, method, gauge
+
+
+@dataclass
+class Crossing:
+    """One occluded model and every source of maps that ranks its tiles.
+
+    Attributes:
+        recorder: takes the rows.
+        subject, model: what is occluded.
+        question: which images.
+        measures: of kind `occlusion`.
+        fills: what hides a tile, by name or colour.
+        limit: how many images the costly linear fill may have.
+        seed: of that choice.
+        step: called with the number of images that are done.
+    """
+
+    recorder: Recorder
+    subject: Subject
+    model: Model
+    question: Question
+    measures: Sequence[Measure]
+    fills: Sequence[Any]
+    limit: int
+    seed: int
+    step: Callable[[int], object]
+
+    def __post_init__(self) -> None:
+        self.areas: dict[Area, dict[Place, tuple[Source, Ratios]]] = {}
+
+    def add(self, sources: Sequence[Source]) -> None:
+        """The rows of these sources; `true-mask` and `random` must be among them for the rest."""
+        for source in sources:
+            self._add_source(source)
+        for (name, fill), by_place in self.areas.items():
+            self._add_relative(self._measure(name), fill, by_place)
+        for name in {name for name, _ in self.areas}:
+            self._add_agreement(self._measure(name))
+
+    def _measure(self, name: str) -> Measure:
+        return next(each for each in self.measures if each.name == name and not _is_paper(each))
+
+    def _images(self, fill: Any) -> np.ndarray:
+        occluded = self.question.occluded
+        return some_of(occluded, self.limit, self.seed) if fill == "linear" else occluded
+
+    def _add_source(self, source: Source) -> None:
+        for reads, protocol in dict.fromkeys((m.reads, m.protocol) for m in self.measures):
+            own = [m for m in self.measures if (m.reads, m.protocol) == (reads, protocol)]
+            fills = ("mean-colour",) if protocol == "paper" or reads == "masked" else self.fills
+            for fill in fills:
+                scores = self._scores(source, reads, fill, protocol)
+                shown = "-" if reads == "masked" else fill_name(fill)
+                for measure in own:
+                    self._add_rows(source, measure, measure(scores), shown, self._images(fill))
+
+    def _add_rows(
+        self, source: Source, measure: Measure, ratios: Ratios, fill: str, indices: np.ndarray
+    ) -> None:
+        for gauge in source.gauges:
+            keys = self._keys(source, fill, gauge)
+            self.recorder.add_ratios(keys, measure, ratios, self.subject.data, indices)
+        if _is_area(measure):
+            place = (
+                f"{source.keys['run_id']} {source.keys['arm']}",
+                source.method,
+                source.gauges[0],
+            )
+            self.areas.setdefault((measure.name, fill), {})[place] = source, ratios
+
+    def _keys(self, source: Source, fill: str, gauge: str) -> dict[str, Any]:
+        return {
+            **source.keys, "method": source.method, "gauge": gauge, "fill": fill, "finding": "-",
+            "target": self.question.name, "occluded_run": self.subject.keys["run_id"],
+        }  # fmt: skip
+
+    def _scores(self, source: Source, reads: Any, fill: Any, protocol: Any) -> OcclusionScores:
+        """What the model says, kept on disk with the occluded run."""
+        data, question, images = self.subject.data, self.question, self._images(fill)
+        key = {
+            "model": self.subject.digest,
+            "source": [source.digest, source.gauges[0]],
+            "ids": digest(*(data.ids[int(i)] for i in images)),
+            "asked": [reads, protocol, fill_name(fill)],
+            "code": code_digest(),
+            "seed": self.seed,
+        }
+        shards = Shards.open(self.subject.cache, f"occluded-{reads}", key, len(images), PIECE)
+
+        def compute(rows: np.ndarray) -> dict[str, np.ndarray]:
+            indices = images[rows]
+            classes = question.targets[indices]
+            return occlusion_scores(
+                self.model, data.batch(indices), source.read(indices, classes),
+                output_index(classes, self.subject.outputs), question=reads, fill=fill,
+                protocol=protocol, classes=np.asarray(data.labels)[indices],
+                keys=indices.tolist(), seed=self.seed,
+            ).arrays()  # fmt: skip
+
+        shards.fill(compute, self.step)
+        return OcclusionScores.from_arrays(shards.all())
+
+    def _add_relative(
+        self, measure: Measure, fill: str, by_place: Mapping[Place, tuple[Source, Ratios]]
+    ) -> None:
+        """Each area beside those of the random and of the true-mask ranking."""
+        found = {method: ratios for (_, method, _), (_, ratios) in by_place.items()}
+        chance, truth = self._own(by_place, "random"), found.get("true-mask")
+        if chance is None:
+            return
+        indices = self._images(fill)
+        groups = patient_groups(self.subject.data, indices)
+        for (_, method, _), (source, area) in by_place.items():
+            if method == "random":
+                continue
+            gained = over_random(area, chance, measure.direction)
+            name = f"{measure.name}-over-random"
+            spec = replace(measure, name=name, direction="higher", title=f"{measure.title}, gain")
+            self._add_derived(source, spec, gained, fill, indices)
+            if truth is None or method == "true-mask":
+                continue
+            share = share_of_mask(
+                area, chance, truth, measure.direction, groups=groups,
+                n_boot=self.recorder.n_boot, seed=self.recorder.seed,
+            )  # fmt: skip
+            name = f"{measure.name}-share-of-mask"
+            spec = replace(measure, name=name, direction="higher")
+            n = int((gained.denominator[:, 0] > 0).sum())
+            for gauge in source.gauges:
+                keys = self._keys(source, fill, gauge)
+                self.recorder.add_statistic(keys, spec, share, n, len(indices) - n)
+
+    def _own(self, by_place: Mapping[Place, tuple[Source, Ratios]], method: str) -> Ratios | None:
+        """The area of a reference ranking of this model's own."""
+        place = f"{self.subject.keys['run_id']} {self.subject.arm}"
+        return next(
+            (r for (p, m, _), (_, r) in by_place.items() if (p, m) == (place, method)), None
+        )
+
+    def _add_derived(
+        self, source: Source, spec: Measure, ratios: Ratios, fill: str, indices: np.ndarray
+    ) -> None:
+        for gauge in source.gauges:
+            keys = self._keys(source, fill, gauge)
+            self.recorder.add_ratios(keys, spec, ratios, self.subject.data, indices)
+
+    def _add_agreement(self, measure: Measure) -> None:
+        """How alike two fills rank the sources of maps, image by image."""
+        areas = {fill: each for (name, fill), each in self.areas.items() if name == measure.name}
+        images = {fill: self._images(fill) for fill in areas}
+        shared = min(images.values(), key=len) if images else np.zeros(0, int)
+        if len(areas) < 2:
+            return
+        by_fill = {
+            fill: {
+                place: _rows(ratios, np.searchsorted(images[fill], shared))
+                for place, (_, ratios) in each.items()
+                if place[1] not in ("random", "true-mask")
+            }
+            for fill, each in areas.items()
+        }
+        spec = replace(
+            measure, name=f"{measure.name}-fill-agreement", direction="higher", unit="tau"
+        )
+        for (first, second), ratios in fill_agreement(by_fill).items():
+            keys = {
+                **self.subject.keys, "fill": f"{first}/{second}", "finding": "-",
+                "target": self.question.name, "occluded_run": self.subject.keys["run_id"],
+            }  # fmt: skip
+            self.recorder.add_ratios(keys, spec, ratios, self.subject.data, shared)
+
+
+def true_mask_source(subject: Subject) -> Source:
+    """The ranking that knows the finding; NaN, so excluded and counted, where none is marked."""
+    data = subject.data
+
+    def read(indices: np.ndarray, classes: np.ndarray) -> torch.Tensor:
+        return true_mask_map(findings_of(data, indices))
+
+    return Source(subject.keys, "true-mask", ("-",), read, digest("true-mask", data.fingerprint))
+
+
+def _rows(ratios: Ratios, rows: np.ndarray) -> Ratios:
+    return Ratios(ratios.numerator[rows], ratios.denominator[rows])
+
+
+def _is_paper(measure: Measure) -> bool:
+    return measure.protocol == "paper"
+
+
+def _is_area(measure: Measure) -> bool:
+    return measure.reads != "masked" and measure.steps is None and not _is_paper(measure)

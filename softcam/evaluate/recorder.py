@@ -1,0 +1,218 @@
+"""Collects rows while an evaluation runs; the rows of single images go straight to a file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from softcam.common import atomic_path
+from softcam.data.records import ImageSet
+from softcam.metrics import Interval, Measure, Ratios, bootstrap_ratio
+from softcam.results import COLUMNS, KEYS, STATISTICS, read_per_image
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Recorder", "patient_groups"]
+
+BUFFER = 100_000  # rows of single images held at a time
+
+
+class Recorder:
+    """The two tables of an evaluation, while it runs.
+
+    Use it in a `with` block: the file of per-image rows appears when the block ends well.
+
+    Args:
+        n_boot: draws of a bootstrap interval.
+        seed: of the draws.
+        file: where the per-image rows go; None takes a temporary file.
+    """
+
+    def __init__(self, n_boot: int = 1000, seed: int = 0, file: Path | None = None) -> None:
+        self.n_boot, self.seed = n_boot, seed
+        self.rows: list[dict[str, Any]] = []
+        self.file = file
+        self._stack = ExitStack()
+        self._writer: Any = None
+        self._blocks: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._held = 0
+
+    def __enter__(self) -> Recorder:
+        if self.file is None:
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="softcam-"))
+            self.file = Path(folder) / "per_image.parquet"
+        self._target = ExitStack()
+        self._path = self._target.enter_context(atomic_path(self.file))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+            if self._writer is not None:
+                self._writer.close()
+            self._target.__exit__(kind, error, trace)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Forget the temporary file, where there is one."""
+        self._stack.close()
+
+    def add_ratios(
+        self,
+        keys: Mapping[str, Any],
+        measure: Measure,
+        ratios: Ratios,
+        data: ImageSet,
+        indices: np.ndarray,
+    ) -> None:
+        """A measure with a value an image: one row a step, and the images one by one.
+
+        Args:
+            keys: the columns that say what was measured; what is missing becomes `-`.
+            measure: gives name, direction, unit, steps, threshold and interpolation.
+            ratios: (B, S).
+            data, indices: which images the B are.
+        """
+        interval = bootstrap_ratio(ratios, self.n_boot, self.seed, patient_groups(data, indices))
+        steps: Sequence[Any] = measure.steps or ("-",)
+        values = ratios.per_image
+        for s, step in enumerate(steps[: ratios.numerator.shape[1]]):
+            filled = _filled(keys, measure, step)
+            value, low, high = (each[s] for each in interval)
+            one = Interval(value, low, high, interval.kind, interval.reason)
+            self._row(filled, one, int(ratios.n[s]), int(ratios.n_excluded[s]))
+            weights = ratios.denominator[:, s]
+            kept = weights > 0
+            self._images(filled, data, indices[kept], values[kept, s], weights[kept])
+
+    def add_statistic(
+        self,
+        keys: Mapping[str, Any],
+        measure: Measure,
+        interval: Interval,
+        n: int,
+        n_excluded: int = 0,
+    ) -> None:
+        """A measure without a value an image, such as the AUC: one row."""
+        self._row(_filled(keys, measure, "-"), interval, n, n_excluded)
+
+    def add_predictions(
+        self, keys: Mapping[str, Any], data: ImageSet, indices: np.ndarray, logits: np.ndarray
+    ) -> None:
+        """Labels and logits (n, C) of these images, for what is computed from all together."""
+        ones = np.ones(len(indices))
+        extra = {"metric": "label", "unit": "class", "target": "label"}
+        labels = np.asarray(data.labels)[indices]
+        self._images(_dashed({**keys, **extra}), data, indices, labels, ones)
+        for c in range(logits.shape[1]):
+            extra = {"metric": "logit", "unit": "logit", "target": f"class:{c}"}
+            self._images(_dashed({**keys, **extra}), data, indices, logits[:, c], ones)
+
+    def _row(self, keys: dict[str, Any], interval: Interval, n: int, n_excluded: int) -> None:
+        value, low, high = (float(each) for each in interval)
+        kind = interval.kind if np.isfinite(low) else f"none: {interval.reason}"
+        numbers = (value, low, high, kind, n, n_excluded)
+        self.rows.append({**keys, **dict(zip(STATISTICS, numbers, strict=True))})
+
+    def _images(
+        self,
+        keys: dict[str, Any],
+        data: ImageSet,
+        indices: np.ndarray,
+        values: np.ndarray,
+        weights: np.ndarray,
+    ) -> None:
+        columns = {
+            "image_id": [data.ids[i] for i in indices],
+            "patient_id": [data.patients[i] for i in indices],
+            "value": np.asarray(values, np.float64),
+            "weight": np.asarray(weights, np.float64),
+        }
+        self._blocks.append((keys, columns))
+        self._held += len(indices)
+        if self._held >= BUFFER:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what is held as one row group; words are dictionaries, for there are many rows."""
+        import pyarrow
+        from pyarrow import parquet
+
+        lengths = [len(columns["value"]) for _, columns in self._blocks]
+        arrays: dict[str, Any] = {}
+        for name in KEYS:
+            words = [str(keys[name]) for keys, _ in self._blocks]
+            arrays[name] = _dictionary(words, lengths)
+        for name in ("image_id", "patient_id"):
+            words = [str(v) for _, columns in self._blocks for v in columns[name]]
+            arrays[name] = _dictionary(words, [1] * len(words))
+        for name in ("value", "weight"):
+            parts = [columns[name] for _, columns in self._blocks]
+            arrays[name] = pyarrow.array(np.concatenate(parts) if parts else np.zeros(0))
+        table = pyarrow.table(arrays)
+        if self._writer is None:
+            self._writer = parquet.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table)
+        self._blocks, self._held = [], 0
+
+    def table(self) -> pd.DataFrame:
+        """`results.csv` as a table."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=list(COLUMNS))
+
+    def per_image(self) -> pd.DataFrame:
+        """`per_image.parquet` as a table, once the block has ended."""
+        assert self.file is not None
+        return read_per_image(self.file)
+
+
+def _dictionary(words: Sequence[str], lengths: Sequence[int]) -> Any:
+    """Each word repeated, as a dictionary array of text."""
+    import pyarrow
+
+    known: dict[str, int] = {}
+    codes = [known.setdefault(word, len(known)) for word in words]
+    indices = pyarrow.array(np.repeat(np.asarray(codes, np.int32), lengths))
+    return pyarrow.DictionaryArray.from_arrays(
+        indices, pyarrow.array(list(known), pyarrow.string())
+    )
+
+
+def _filled(keys: Mapping[str, Any], measure: Measure, step: Any) -> dict[str, Any]:
+    """All key columns of one row."""
+    own = {
+        "metric": measure.name,
+        "direction": measure.direction,
+        "unit": measure.unit,
+        "threshold": measure.threshold,
+        "interpolation": measure.interpolation,
+        "protocol": measure.protocol,
+        "step": str(step),
+    }
+    return _dashed({**own, **keys})
+
+
+def _dashed(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: keys.get(name, "-") for name in KEYS}
+
+
+def patient_groups(data: ImageSet, indices: np.ndarray) -> np.ndarray | None:
+    """The patient of each image, or None where every image is a patient of its own."""
+    patients = np.array([data.patients[i] for i in indices], object)
+    return None if len(set(patients)) == len(patients) else patients.astype(str)
