@@ -202,13 +202,13 @@ def _pairs(rows: pd.DataFrame, reference: dict[str, Any], occluded: Occluded) ->
         on += ["model"] if "run_id" in reference else ["model", "seed"]
     else:
         on += ["run_id", "arm"]
-    second = second.assign(**{f"{c}_b": second[c] for c in ("run_id", "arm", "occluded_run")})
-    if not elsewhere:  # a black box's controls are the converted one's too
-        boxes = second[second["arm"] == "black-box"]
-        second = pd.concat([second, boxes.assign(arm="converted")])
     if occluded == "same":
         on.append("occluded_run")
-    merged = first.merge(second, on=on, suffixes=("", "_b"))
+    beside = second.add_suffix("_b").assign(**{c: second[c] for c in on})
+    if not elsewhere:  # a black box's controls are the converted one's too
+        boxes = beside[beside["arm"] == "black-box"]
+        beside = pd.concat([beside, boxes.assign(arm="converted")])
+    merged = first.merge(beside, on=on)
     whose = ["run_id", "arm", "method", "gauge", "occluded_run", *WHAT]
     return merged[~merged.duplicated(whose, keep=False)]  # two partners: none
 

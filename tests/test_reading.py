@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from softcam.reading import findings_in_words
 from softcam.results import COLUMNS
+from tests.results_tables import Tables
 
 
 def table(*rows: tuple[str, str, str, str, float]) -> pd.DataFrame:
@@ -292,3 +294,20 @@ def test_calibration_of_fewer_seeds_has_its_own_black_box() -> None:
     )  # fmt: skip
     own = "sparse 0.20 [0.15, 0.25] (1.00) with seed 0, where the black box has 0.10"
     assert own in findings_in_words(rows)[0]
+
+
+def test_with_the_images_the_interval_is_over_seeds_too() -> None:
+    """Three seeds far apart, each sure of itself: only the interval over seeds is wide."""
+    tables = Tables()
+    noise = np.random.default_rng(0).normal(0, 0.01, 50)
+    for seed, mean in enumerate((0.2, 0.5, 0.8)):
+        tables.add(mean + noise, run_id=f"r{seed}", arm="sparse", seed=seed, method="softcam",
+                   gauge="contrast", metric="pointing-accuracy")  # fmt: skip
+        tables.add(0 * noise + 0.35, run_id=f"r{seed}", arm="sparse", seed=seed, method="chance",
+                   metric="pointing-accuracy")  # fmt: skip
+    over_images = findings_in_words(tables.table())
+    over_seeds = findings_in_words(tables.table(), tables.per_image())
+    assert "[0.50, 0.50; seeds 0.20 to 0.80]" in over_images[0]
+    assert "[0.20, 0.80; seeds 0.20 to 0.80]" in over_seeds[0]
+    assert "mean of the intervals of the seeds" in over_images[-1]
+    assert "over seeds and test images" in over_seeds[-1]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from softcam.common import SoftCAMError, write_json
 from softcam.report import write_report
-from softcam.results import COLUMNS
+from softcam.results import COLUMNS, write_results
 from softcam.visualize import save_figure
+from tests.results_tables import Tables
 
 
 def row(**values: object) -> dict[str, object]:
@@ -118,3 +120,87 @@ def test_notes_on_the_data_are_passed_on(tmp_path: Path, project: Path) -> None:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SoftCAMError, match="holds no results.csv"):
         write_report(tmp_path)
+
+
+def pictured(tmp_path: Path, *rows: dict[str, object]) -> str:
+    write_table(tmp_path, *rows)
+    return text_of(write_report(tmp_path))
+
+
+def measured(metric: str, value: float, **values: object) -> dict[str, object]:
+    return row(metric=metric, value=value, ci_low=value, ci_high=value, protocol="corrected",
+               gauge="contrast", **values)  # fmt: skip
+
+
+def test_each_map_stands_between_floor_and_ceiling(tmp_path: Path, project: Path) -> None:
+    def rows(metric: str, own: float, floor: float, ceiling: float) -> list[dict[str, object]]:
+        maps = (("softcam", own), ("random", floor), ("reference-ceiling", ceiling))
+        lower = {"direction": "lower"} if metric == "energy-outside" else {}
+        return [measured(metric, v, method=m, **lower) for m, v in maps]
+
+    text = pictured(
+        tmp_path,
+        *rows("pointing-accuracy", 0.7, 0.1, 0.9), *rows("iou-best", 0.6, 0.1, 0.5),
+        *rows("energy-outside", 0.4, 0.8, 0.3), *rows("pixel-auprc", 0.4, 0.5, 0.5),
+    )  # fmt: skip
+    for expected in (
+        "softcam 0.700 [0.700, 0.700] 75%",
+        "softcam 0.600 [0.600, 0.600] 125%",
+        "softcam 0.400 [0.400, 0.400] 80%",
+        "0.400 [0.400, 0.400] ceiling not above floor",
+    ):
+        assert expected in text, f"the page lacks {expected!r}"
+
+
+def test_faithfulness_is_crossed_by_fill(tmp_path: Path, project: Path) -> None:
+    rows = [
+        measured(f"audc{suffix}", value + (arm == "black-box"), fill=fill, run_id=f"r-{arm}",
+                 arm=arm, method="softcam", occluded_run=f"r-{on}", direction="lower")
+        for fill in ("mean-colour", "blur")
+        for arm in ("black-box", "sparse")
+        for on in ("black-box", "sparse")
+        for suffix, value in (("", 0.3), ("-over-random", 0.2), ("-share-of-mask", 0.75))
+    ]  # fmt: skip
+    agree = measured("audc-fill-agreement", 0.5, fill="blur/mean-colour")
+    text = pictured(tmp_path, *rows, agree)
+    assert "on black-box ↓ on sparse ↓" in text
+    assert "sparse softcam 0.300 (+0.200, 75%) 0.300 (+0.200, 75%)" in text
+    assert "black-box softcam 1.300 (+1.200, 175%)" in text
+    assert text.count("on black-box") == 2 and "(audc), blur" in text
+    assert "occluded model blur/mean-colour audc sparse 0.50" in text
+
+
+def test_sections_follow_the_kind_of_the_measure(tmp_path: Path, project: Path) -> None:
+    text = pictured(
+        tmp_path,
+        measured("twin-r2", 0.8, method="softcam", finding="lesions"),
+        measured("cascade-correlation", 1.0, method="softcam", step="0"),
+        measured("cascade-correlation", 0.2, method="softcam", step="1"),
+        measured("average-gain", 0.3, method="softcam", run_id="r", occluded_run="r"),
+    )
+    for expected in (
+        "what a finding is worth? ",
+        "lesions arm twin-r2",
+        "arm 0 ↑ 1 ↑ sparse 1.000 [1.000, 1.000] 0.200 [0.200, 0.200]",
+        "average-gain",
+    ):
+        assert expected in text, f"the page lacks {expected!r}"
+    assert "Is it faithful?" not in text and "Does it classify?" not in text
+
+
+def test_controls_and_pairs_with_corrected_p_values(tmp_path: Path, project: Path) -> None:
+    tables = Tables()
+    values = np.random.default_rng(0).random(60)
+    for seed in (0, 1):
+        for arm, method, gain in (("black-box", "grad-cam", 0.5), ("sparse", "softcam", 0.01)):
+            own = {"run_id": f"{arm}-{seed}", "arm": arm, "seed": seed}
+            own |= {"metric": "pointing-accuracy", "target": "class:1"}
+            tables.add(values + gain, **own, method=method, gauge="contrast")
+            tables.add(np.roll(values, 1), **own, method="random")
+    write_results(tables.table(), tables.per_image(), tmp_path)
+    text = text_of(write_report(tmp_path))
+    assert "Does a control do as well?" in text
+    assert "d black-box grad-cam pooled better than random" in text
+    assert "d sparse softcam pooled not clearly better than random (p " in text
+    assert "d sparse 0 -0.490 [-0.490, -0.490], p 0.000" in text
+    assert "d sparse pooled -0.490 [-0.490, -0.490], p 0.000" in text

@@ -12,6 +12,7 @@ evaluation that was killed goes on where it stopped, and a second one with more 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,96 +49,6 @@ def measure_catalogue(protocol: str = "corrected") -> dict[str, tuple[Measure, .
 
 
 def evaluate(
-    runs: Sequence[RunLike | str | Path], **options: Any
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Measure finished runs, and maps from elsewhere.
-
-    Args:
-        runs: runs, or their directories; may be empty where `maps` and `data` are given.
-        options: as in `evaluate_to`.
-
-    Returns:
-        The table of `results.csv` and that of `per_image.parquet`; `results.write_results`
-        writes both.
-    """
-    recorder = _recorder(options)
-    try:
-        with recorder:
-            _job(recorder, runs, **options).run()
-        return recorder.table(), recorder.per_image()
-    finally:
-        recorder.close()
-
-
-def evaluate_to(folder: str | Path, runs: Sequence[RunLike | str | Path], **options: Any) -> Path:
-    """Measure finished runs, and maps from elsewhere, into a folder, in constant memory.
-
-    Args:
-        folder: gets `results.csv` and `per_image.parquet`.
-        runs: runs, or their directories.
-        options: keywords, all optional:
-
-            methods: explainers by name; default all. Each is used where it applies: post-hoc
-            methods on black boxes, `softcam` on SoftCAMs and converted black boxes.
-
-            metrics: measures by name, see `measure_catalogue`; default all (quadratic kappa
-            where there are more than two classes).
-
-            protocol: `corrected` (default), `paper` (the public code with its quirks; images of
-            512 or 496 px only) or `both`.
-
-            split: `train`, `val` or `test` (default).
-
-            limit: how many images the costly questions may have (occlusion, twins, sanity), a
-            seeded choice; None (default) takes all.
-
-            fills: what hides a tile: `mean-colour` (default), `blur`, `linear`, or a colour
-            (r, g, b) in [0, 1]; several may be given.
-
-            linear_limit: how many images the linear fill may have, 16 by default: it solves a
-            linear system an image and step.
-
-            occlude: `own` (default): each map is ranked on its own network; `all`: every map on
-            every network, the crossed table; or the ids of the runs to occlude.
-
-            only: `all` images (default), or only those that every run predicts `correct`-ly.
-
-            maps: files `maps.npz` with maps from elsewhere.
-
-            data: the split they belong to, where there is no run.
-
-            n_boot: draws of a bootstrap interval, 1000 by default.
-
-            seed: of every choice and interval, 0 by default.
-
-            progress: show progress bars, the default.
-
-            profile: what the table says about where the runs come from.
-
-            cache: keep maps and answers with the runs, the default.
-
-    Returns:
-        The folder.
-
-    Raises:
-        UnknownNameError: a run, method or measure that does not exist; with the closest names.
-        SoftCAMError: nothing to evaluate, images that the paper's protocol does not know, or no
-            colour to hide patches with.
-    """
-    folder = Path(folder)
-    recorder = _recorder(options, folder / "per_image.parquet")
-    with recorder:
-        _job(recorder, runs, **options).run()
-    write_table(recorder.table(), folder)
-    return folder
-
-
-def _recorder(options: dict[str, Any], file: Path | None = None) -> Recorder:
-    return Recorder(options.pop("n_boot", 1000), options.get("seed", 0), file)
-
-
-def _job(
-    recorder: Recorder,
     runs: Sequence[RunLike | str | Path],
     *,
     methods: Iterable[str] | None = None,
@@ -151,10 +62,98 @@ def _job(
     only: str = "all",
     maps: Sequence[str | Path] = (),
     data: ImageSet | None = None,
+    n_boot: int = 1000,
     seed: int = 0,
     progress: bool = True,
     profile: str = "-",
     cache: bool = True,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure finished runs, and maps from elsewhere.
+
+    Args:
+        runs: runs, or their directories; may be empty where `maps` and `data` are given.
+        methods: explainers by name; None takes all. Each is used where it applies: post-hoc
+            methods on black boxes, `softcam` on SoftCAMs and converted black boxes.
+        metrics: measures by name, see `measure_catalogue`; None takes all (quadratic kappa where
+            there are more than two classes).
+        protocol: `corrected`, `paper` (the public code with its quirks; images of 512 or 496 px
+            only) or `both`.
+        split: `train`, `val` or `test`.
+        limit: how many images the costly questions may have (occlusion, twins, sanity), a seeded
+            choice; None takes all.
+        fills: what hides a tile: `mean-colour`, `blur`, `linear`, or a colour (r, g, b) in
+            [0, 1]; several may be given.
+        linear_limit: how many images the linear fill may have: it solves a linear system an
+            image and step.
+        occlude: `own`: each map is ranked on its own network; `all`: every map on every network,
+            the crossed table; or the ids of the runs to occlude, with every map.
+        only: `all` images, or only those that every run predicts `correct`-ly, as in the paper's
+            tables of activation precision.
+        maps: files `maps.npz` with maps from elsewhere, see `softcam.outside`.
+        data: the split they belong to, where there is no run.
+        n_boot: draws of a bootstrap interval.
+        seed: of every choice and interval.
+        progress: show progress bars.
+        profile: what the table says about where the runs come from.
+        cache: keep maps and answers with the runs, so that the next evaluation is quick.
+
+    Returns:
+        The table of `results.csv` and that of `per_image.parquet`; `results.write_results`
+        writes both.
+
+    Raises:
+        UnknownNameError: a run, method or measure that does not exist; with the closest names.
+        SoftCAMError: nothing to evaluate, images that the paper's protocol does not know, or no
+            colour to hide patches with.
+    """
+    options = dict(locals())
+    recorder = Recorder(options.pop("n_boot"), seed)
+    try:
+        with recorder:
+            _job(recorder, **options).run()
+        return recorder.table(), recorder.per_image()
+    finally:
+        recorder.close()
+
+
+def evaluate_to(folder: str | Path, runs: Sequence[RunLike | str | Path], **options: Any) -> Path:
+    """The same into a folder, without holding the rows of single images in memory.
+
+    Args:
+        folder: gets `results.csv` and `per_image.parquet`.
+        runs: runs, or their directories.
+        options: keywords of `evaluate`.
+
+    Returns:
+        The folder.
+    """
+    folder = Path(folder)
+    defaults = inspect.signature(evaluate).parameters
+    for name in options:
+        choose("option of evaluate", name, set(defaults) - {"runs"})
+    kept = {name: each.default for name, each in defaults.items() if name != "runs"} | options
+    recorder = Recorder(kept.pop("n_boot"), kept["seed"], folder / "per_image.parquet")
+    with recorder:
+        _job(recorder, runs, **kept).run()
+    write_table(recorder.table(), folder)
+    return folder
+
+
+def _job(
+    recorder: Recorder,
+    runs: Sequence[RunLike | str | Path],
+    *,
+    methods: Iterable[str] | None,
+    metrics: Iterable[str] | None,
+    protocol: str,
+    fills: Sequence[Any],
+    linear_limit: int,
+    limit: int | None,
+    occlude: str | Sequence[str],
+    only: str,
+    maps: Sequence[str | Path],
+    data: ImageSet | None,
+    **plain: Any,
 ) -> Job:
     """Everything checked, before anything is computed."""
     opened = [open_run(run) for run in runs]
@@ -171,12 +170,14 @@ def _job(
         named = [occlude] if isinstance(occlude, str) else list(occlude)
         occlude = [choose("run to occlude", name, [run.id for run in opened]) for name in named]
     choose("choice of images", only, ("all", "correct"))
-    if not fills or linear_limit < 1 or (limit is not None and limit < 1):
-        raise SoftCAMError("expected at least one fill, and limits of at least one image.")
+    if not fills or linear_limit < 1 or (limit is not None and limit < 1) or recorder.n_boot < 0:
+        raise SoftCAMError(
+            "expected at least one fill, limits of at least one image and n_boot >= 0."
+        )
     return Job(
         recorder=recorder, runs=opened,
         methods=[get_explainer(name) for name in (methods or explainers())],
-        measures=asked, every_measure=metrics is None, split=split, limit=limit, fills=fills,
+        measures=asked, every_measure=metrics is None, limit=limit, fills=fills,
         linear_limit=linear_limit, occlude=occlude, only=only, maps=[Path(each) for each in maps],
-        data=data, seed=seed, progress=progress, profile=profile, cache=cache,
+        data=data, **plain,
     )  # fmt: skip

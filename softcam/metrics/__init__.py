@@ -56,7 +56,7 @@ from softcam.metrics.localisation import (
 )
 from softcam.metrics.masking import true_mask_map
 from softcam.metrics.occlusion import OcclusionScores, occlusion_scores
-from softcam.metrics.patches import patch_precision
+from softcam.metrics.patches import patch_count, patch_precision
 from softcam.metrics.pointing_game import pointing_game_peak, pointing_game_share
 from softcam.metrics.ranking import best_iou, pixel_auprc, relevance_rank_accuracy
 from softcam.metrics.records import LabelledMaps, MapBatch, Ratios
@@ -122,6 +122,7 @@ __all__ = [
     "paired_permutation_statistic",
     "paired_statistic",
     "paper",
+    "patch_count",
     "patch_precision",
     "pixel_auprc",
     "pointing_accuracy",

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from softcam.metrics.geometry import PatchGrid, patch_grid, patch_maximum, read_patches
+from softcam.metrics.once import once
 from softcam.metrics.records import MapBatch, Ratios
 from softcam.metrics.registry import measure
 
-__all__ = ["LEVEL", "STEPS", "patch_precision", "select_patches"]
+__all__ = ["LEVEL", "STEPS", "counted", "patch_count", "patch_precision", "select_patches"]
 
 STEPS = tuple(range(1, 30))
 # Only patches brighter than this share of all patches are taken. It is a convention, not tuned.
@@ -42,12 +43,48 @@ def patch_precision(batch: MapBatch) -> Ratios:
     those it has (`denominator`), one without any, such as a constant map, is excluded.
     """
     grid = patch_grid(*batch.size)
-    scores = read_patches(batch.clean, batch.size, grid)  # (B, rows, columns)
-    chosen = select_patches(scores, grid, len(STEPS))  # (B, k)
+    chosen = _chosen(batch)
     holds = patch_maximum(batch.findings.float(), grid.size, grid.stride) > 0
     taken = (chosen >= 0) & batch.scored[:, None]
     hits = holds.flatten(1).gather(1, chosen.clamp(min=0)) & taken
     return Ratios(hits.cumsum(1).double().numpy(), taken.cumsum(1).double().numpy())
+
+
+@measure(
+    name="patch-count",
+    title="Patches behind the precision",
+    direction="higher",
+    unit="patches",
+    source="how many of the first k patches an image has",
+    gauge="order",
+    steps=STEPS,
+    threshold=f"quantile {LEVEL}",
+    interpolation="bilinear",
+)
+def patch_count(batch: MapBatch) -> Ratios:
+    """Mean number of patches that survive threshold and suppression, of the first k = 1 to 29.
+
+    No merit in itself: times the number of images, it is what `patch-precision` rests on. An
+    image without any counts as 0.
+    """
+    taken = (_chosen(batch) >= 0) & batch.scored[:, None]
+    return counted(batch, taken.cumsum(1))
+
+
+def counted(batch: MapBatch, counts: Tensor) -> Ratios:
+    """Counts (B, k) as a mean over the images in which something is marked."""
+    scored = batch.scored[:, None].expand_as(counts)
+    return Ratios(torch.where(scored, counts, 0).double().numpy(), scored.double().numpy())
+
+
+def _chosen(batch: MapBatch) -> Tensor:
+    """The first patches of each image, (B, k); worked out once a batch."""
+
+    def choose() -> Tensor:
+        grid = patch_grid(*batch.size)
+        return select_patches(read_patches(batch.clean, batch.size, grid), grid, len(STEPS))
+
+    return once(batch, "corrected patches", choose)
 
 
 def select_patches(scores: Tensor, grid: PatchGrid, k: int, level: float = LEVEL) -> Tensor:

@@ -118,13 +118,7 @@ def paired_permutation_statistic(
     Raises:
         SoftCAMError: arrays that have not one row an image.
     """
-    sides = [[np.asarray(each) for each in side] for side in (first, second)]
-    shapes = [[each.shape for each in side] for side in sides]
-    if shapes[0] != shapes[1] or len({len(each) for each in sides[0]}) != 1:
-        raise SoftCAMError(
-            f"expected one row an image in every array, the same on both sides, found {shapes[0]} "
-            f"and {shapes[1]}."
-        )
+    sides = _two_sides(first, second)
     images = len(sides[0][0])
     index = np.zeros(images, int)
     members = members_of(images, groups)
@@ -174,6 +168,17 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     factors = len(order) - np.arange(len(order))
     out[order] = np.minimum(1, np.maximum.accumulate(flat[order] * factors))
     return out.reshape(values.shape)
+
+
+def _two_sides(first: Sequence[Any], second: Sequence[Any]) -> list[list[np.ndarray]]:
+    sides = [[np.asarray(each) for each in side] for side in (first, second)]
+    shapes = [[each.shape for each in side] for side in sides]
+    if shapes[0] != shapes[1] or len({len(each) for each in sides[0]}) != 1:
+        raise SoftCAMError(
+            f"expected one row an image in every array, the same on both sides, found {shapes[0]} "
+            f"and {shapes[1]}."
+        )
+    return sides
 
 
 def _swapped(sums: np.ndarray, bits: np.ndarray) -> np.ndarray:

@@ -87,7 +87,7 @@ def paired(table: pd.DataFrame | None, per_image: pd.DataFrame) -> Table | None:
     names = [] if table is None else [n for n in PRIMARY if (table["metric"] == n).any()]
     if table is None or not names:
         return None
-    found = on_own_fill(against_black_box(table, per_image, metrics=names))
+    found = _first_fill(against_black_box(table, per_image, metrics=names))
     names = [name for name in names if (found["metric"] == name).any()]
     body = []
     for (dataset, arm, _, _, seed), rows in found.groupby(
@@ -96,14 +96,20 @@ def paired(table: pd.DataFrame | None, per_image: pd.DataFrame) -> Table | None:
         cells = {row["metric"]: _signed(row) for _, row in rows.iterrows()}
         body.append([dataset, arm, seed, *(cells.get(name, "-") for name in names)])
     return (
-        {"head": ["dataset", "arm", "seed", *heads(table, names)], "body": body} if body else None
+        {"head": ["dataset", "arm", "seed", *_steps(found, names)], "body": body} if body else None
     )
 
 
-def on_own_fill(found: pd.DataFrame) -> pd.DataFrame:
+def _first_fill(found: pd.DataFrame) -> pd.DataFrame:
     """One fill and protocol a measure, the first."""
     first = found.groupby("metric")[["fill", "protocol"]].transform("first")
     return found[(found[["fill", "protocol"]] == first).all(axis=1)]
+
+
+def _steps(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """The names, with the step of those that have several."""
+    step = found.drop_duplicates("metric").set_index("metric")["step"]
+    return [name if step[name] == "-" else f"{name}, k = {step[name]}" for name in names]
 
 
 def _signed(row: pd.Series) -> str:
@@ -116,14 +122,14 @@ def controls(table: pd.DataFrame | None, per_image: pd.DataFrame) -> Table | Non
     names = [] if table is None else [n for n in PRIMARY if (table["metric"] == n).any()]
     if table is None or not names:
         return None
-    found = on_own_fill(against_controls(table, per_image, metrics=names, seeds="pooled"))
+    found = _first_fill(against_controls(table, per_image, metrics=names, seeds="pooled"))
     names = [name for name in names if (found["metric"] == name).any()]
     body = []
     keys = ["dataset", "arm", "lambda1", "lambda2", "method", "seed"]
     for (dataset, arm, _, _, method, seed), rows in found.groupby(keys, sort=False):
         cells = [_beaten(rows[rows["metric"] == name]) for name in names]
         body.append([dataset, arm, method, seed, *cells])
-    head = ["dataset", "arm", "method", "seed", *names]
+    head = ["dataset", "arm", "method", "seed", *_steps(found, names)]
     return {"head": head, "body": body} if body else None
 
 

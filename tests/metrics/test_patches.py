@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from softcam.metrics import MapBatch, patch_precision
+from softcam.metrics import MapBatch, patch_count, patch_precision
 from softcam.metrics.geometry import PatchGrid, patch_grid
 from softcam.metrics.patches import LEVEL, STEPS, select_patches
 from tests.metrics import oracle
@@ -90,3 +90,17 @@ def test_a_full_mask_is_always_hit() -> None:
     maps = torch.randn(3, 6, 6, generator=torch.Generator().manual_seed(1))
     ratios = patch_precision(MapBatch(maps, torch.ones(3, 48, 48, dtype=torch.bool)))
     assert (ratios.value == 1).all()
+
+
+def test_the_count_is_what_the_precision_rests_on() -> None:
+    generator = np.random.default_rng(5)
+    maps = torch.from_numpy(generator.normal(size=(6, 7, 9)))
+    maps[4], maps[5, 0, 0] = 1.0, torch.nan  # a constant map has no patch, a NaN no value
+    findings = torch.zeros(6, 96, 96, dtype=torch.bool)
+    findings[:5, 20:50, 30:60] = True
+    batch = MapBatch(maps, findings)
+    precision, count = patch_precision(batch), patch_count(batch)
+    np.testing.assert_array_equal(count.numerator, precision.denominator)
+    assert count.denominator[:, 0].tolist() == [1, 1, 1, 1, 1, 0]
+    assert count.numerator[4].tolist() == [0] * len(STEPS)
+    assert (count.value <= np.arange(1, 30)).all()

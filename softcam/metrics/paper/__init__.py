@@ -10,6 +10,7 @@ from softcam.metrics.paper.mass import (
     activation_sensitivity,
 )
 from softcam.metrics.paper.patches import (
+    patch_count,
     patch_precision,
     patch_precision_all,
     patch_precision_positive,
@@ -46,6 +47,7 @@ __all__ = [
     "deletion_prediction",
     "first_bright_row",
     "paper_tile_ranks",
+    "patch_count",
     "patch_precision",
     "patch_precision_all",
     "patch_precision_positive",

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from softcam.metrics.geometry import enlarge
+from softcam.metrics.once import once
 from softcam.metrics.paper.cubic import check_side, cubic_resize
 from softcam.metrics.paper.quirks import PUBLIC, Quirks
-from softcam.metrics.paper.shared import once
 from softcam.metrics.records import MapBatch, Ratios
 from softcam.metrics.registry import measure
 

@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from softcam.metrics.geometry import PatchGrid, enlarge, patch_maximum, read_patches
+from softcam.metrics.once import once
 from softcam.metrics.paper.cubic import check_side, cubic_read, cubic_resize
 from softcam.metrics.paper.quirks import PUBLIC, Quirks
-from softcam.metrics.paper.shared import once
-from softcam.metrics.patches import LEVEL, STEPS
+from softcam.metrics.patches import LEVEL, STEPS, counted
 from softcam.metrics.records import MapBatch, Ratios
 from softcam.metrics.registry import measure
 
 __all__ = [
+    "patch_count",
     "patch_precision",
     "patch_precision_all",
     "patch_precision_positive",
@@ -122,6 +123,27 @@ def patch_precision_all(batch: MapBatch, *, quirks: Quirks = PUBLIC) -> Ratios:
     hits, taken = _chosen(batch, quirks)
     taken = taken & batch.scored[:, None]
     return Ratios((hits & taken).sum(1).double().numpy(), taken.sum(1).double().numpy())
+
+
+@measure(
+    name="patch-count",
+    title="Patches behind the precision",
+    direction="higher",
+    unit="patches",
+    source=_SOURCE,
+    gauge="zero",
+    steps=STEPS,
+    threshold="1",
+    interpolation="cubic",
+    protocol="paper",
+)
+def patch_count(batch: MapBatch, *, quirks: Quirks = PUBLIC) -> Ratios:
+    """Mean number of patches above 1 that survive the suppression, of the first k = 1 to 29.
+
+    An image without any counts as 0.
+    """
+    taken = _first(_chosen(batch, quirks)[1]) & batch.scored[:, None]
+    return counted(batch, taken.cumsum(1))
 
 
 def public_grid(side: int) -> PatchGrid:

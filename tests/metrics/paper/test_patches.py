@@ -196,3 +196,16 @@ def test_registered_with_the_public_defaults() -> None:
         assert entered.kind == "map"
         ratios = entered(MapBatch(*scenes((12, 12))))
         assert ratios.numerator.shape == (3, len(steps) if steps else 1)
+
+
+def test_the_count_is_what_the_precision_rests_on() -> None:
+    generator = np.random.default_rng(5)
+    maps = torch.from_numpy(generator.normal(size=(4, 16, 16)) * 3)
+    maps[3] = 0.5  # nothing above 1
+    findings = torch.zeros(4, 512, 512, dtype=torch.bool)
+    findings[:, 100:200, 300:400] = True
+    batch = MapBatch(maps, findings)
+    precision, count = paper.patch_precision(batch), paper.patch_count(batch)
+    np.testing.assert_array_equal(count.numerator, precision.denominator)
+    assert count.denominator.min() == 1, "an image without a patch counts as 0"
+    assert count.numerator[3].max() == 0 < count.numerator[0].max()

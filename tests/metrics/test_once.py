@@ -6,9 +6,9 @@ import gc
 
 import torch
 
+import softcam.metrics.once as shared
 from softcam.metrics import MapBatch
-from softcam.metrics.paper import shared
-from softcam.metrics.paper.shared import once
+from softcam.metrics.once import once
 
 
 def batch() -> MapBatch:
