@@ -40,6 +40,10 @@ class Explainer:
         function: (model, images, targets) to maps.
         all_classes: (model, images) to logits (B, C) and maps (B, C, h, w), where one pass
             serves all classes; None calls `function` once a class.
+        forwards: about how many forward passes of the whole network one image and class cost; an
+            evaluation gives costly methods fewer images.
+        experimental: whether the formula could not be checked against a published source; kept
+            out of claims.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Explainer:
     needs: Needs
     function: Explain
     all_classes: ClassMaps | None = None
+    forwards: int = 1
+    experimental: bool = False
 
     def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         return self.function(model, images, targets)
@@ -67,6 +73,8 @@ def explainer(
     gauges: tuple[Gauge, ...],
     needs: Needs,
     all_classes: ClassMaps | None = None,
+    forwards: int = 1,
+    experimental: bool = False,
 ) -> Callable[[Explain], Explain]:
     """Register the decorated function under `name`; the fields are those of `Explainer`."""
 
@@ -74,7 +82,7 @@ def explainer(
         if name in _EXPLAINERS:
             raise SoftCAMError(f"an explainer named {name!r} is registered already: rename one.")
         _EXPLAINERS[name] = Explainer(
-            name, title, paper, cost, gauges, needs, function, all_classes
+            name, title, paper, cost, gauges, needs, function, all_classes, forwards, experimental
         )
         return function
 
