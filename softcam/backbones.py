@@ -6,6 +6,8 @@ A model name is a timm name with optional suffixes, for instance `resnet10t-w32-
     -osN    output stride N (8, 16 or 32): a map cell covers N pixels
     -same   TensorFlow's 'same' padding (timm's `pad_type='same'`)
 
+The BagNets of `softcam.bagnet` are built here too, by name, with -wN: `bagnet33t-w32`.
+
 Source of the networks: Wightman, PyTorch Image Models (timm).
 """
 
@@ -20,6 +22,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from softcam.bagnet import BAGNETS, build_bagnet
 from softcam.common import SoftCAMError, UnknownNameError
 
 __all__ = ["build_net", "load_backbone_weights", "parse_model_name", "read_weights"]
@@ -47,8 +50,8 @@ def parse_model_name(model: str) -> tuple[str, dict[str, Any]]:
             if key in keywords:
                 raise SoftCAMError(f"model {model!r} says {key} twice: keep one suffix for it.")
             keywords[key] = value
-    if not timm.is_model(name):
-        known = timm.list_models()
+    if name not in BAGNETS and not timm.is_model(name):
+        known = [*timm.list_models(), *BAGNETS]
         # All 1,300 names would bury the close ones.
         close = difflib.get_close_matches(name, known, n=8, cutoff=0.5)
         raise UnknownNameError("timm model", name, close or ("resnet18", "resnet50", "vgg16"))
@@ -58,10 +61,10 @@ def parse_model_name(model: str) -> tuple[str, dict[str, Any]]:
 def build_net(
     model: str, num_classes: int, *, pretrained: bool = False, weights: str | Path | None = None
 ) -> nn.Module:
-    """A timm network that takes normalised images (B, 3, H, W) and gives logits (B, num_classes).
+    """A network that takes normalised images (B, 3, H, W) and gives logits (B, num_classes).
 
     Args:
-        model: a timm name with optional suffixes, see `parse_model_name`.
+        model: a timm name or a BagNet, with optional suffixes, see `parse_model_name`.
         num_classes: C >= 1; the classifier is fresh where the weights have another number.
         pretrained: let timm download ImageNet weights.
         weights: a local safetensors state dict in timm's format instead.
@@ -82,7 +85,10 @@ def build_net(
     if pretrained:
         return _download(name, num_classes, keywords)
     try:
-        net = timm.create_model(name, num_classes=num_classes, **keywords)
+        if name in BAGNETS:
+            net: nn.Module = build_bagnet(name, num_classes, **keywords)
+        else:
+            net = timm.create_model(name, num_classes=num_classes, **keywords)
     except (TypeError, AssertionError, NotImplementedError, ValueError) as error:
         raise SoftCAMError(_refused(name, keywords, error)) from error
     if weights:

@@ -4,7 +4,26 @@
 `centre` and `edge`. See `registry` for the signature and for how to add one.
 """
 
-from softcam.explainers import controls, grad_cam, softcam
+from softcam.explainers import (
+    broad_cam,
+    cam,
+    controls,
+    eigen_cam,
+    fake_cam,
+    fam,
+    fm_g_cam,
+    grad_cam,
+    guided_backprop,
+    hires_cam,
+    integrated_gradients,
+    layer_cam,
+    opti_cam,
+    rise,
+    score_cam,
+    softcam,
+    superpixels,
+)
+from softcam.explainers.opti_cam import OptimisedMasks, optimise_masks
 from softcam.explainers.registry import (
     Explainer,
     class_maps,
@@ -16,12 +35,28 @@ from softcam.explainers.registry import (
 
 __all__ = [
     "Explainer",
+    "OptimisedMasks",
+    "broad_cam",
+    "cam",
     "class_maps",
     "controls",
+    "eigen_cam",
     "explain_with",
     "explainer",
     "explainers",
+    "fake_cam",
+    "fam",
+    "fm_g_cam",
     "get_explainer",
     "grad_cam",
+    "guided_backprop",
+    "hires_cam",
+    "integrated_gradients",
+    "layer_cam",
+    "opti_cam",
+    "optimise_masks",
+    "rise",
+    "score_cam",
     "softcam",
+    "superpixels",
 ]

@@ -73,14 +73,13 @@ def test_whatever_is_around_the_call(
     assert torch.allclose(maps, expected, atol=1e-6)
 
 
-class FailsLate(TinyNet):
+class FailsLate(TinyTimm):
     """Works in a forward pass without gradients, fails in the one Grad-CAM differentiates."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward_head(self, z: Tensor) -> Tensor:
         if torch.is_grad_enabled():
-            self.body(x)
             raise RuntimeError("late")
-        return super().forward(x)
+        return super().forward_head(z)
 
 
 def test_left_as_it_was_after_an_error(images: Tensor) -> None:
