@@ -23,6 +23,7 @@ __all__ = [
     "STATISTICS",
     "read_per_image",
     "read_results",
+    "read_table",
     "write_results",
     "write_table",
 ]
@@ -61,17 +62,20 @@ def write_table(table: pd.DataFrame, folder: str | Path) -> Path:
 
 def read_results(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables of a folder; `step` and `threshold` are words, as when they were written."""
-    import pandas as pd
-
     folder = Path(folder)
     for name in ("results.csv", "per_image.parquet"):
         if not (folder / name).is_file():
             raise SoftCAMError(f"{folder} has no {name}: run `softcam evaluate` first.")
+    return read_table(folder / "results.csv"), read_per_image(folder / "per_image.parquet")
+
+
+def read_table(file: str | Path) -> pd.DataFrame:
+    """`results.csv` alone; an undefined value is NaN."""
+    import pandas as pd
+
     words = {name: str for name in KEYS if name not in ("lambda1", "lambda2", "seed")}
     undefined = {name: ["-", ""] for name in ("value", "ci_low", "ci_high")}
-    file = folder / "results.csv"
-    table = pd.read_csv(file, dtype=words, keep_default_na=False, na_values=undefined)
-    return table, read_per_image(folder / "per_image.parquet")
+    return pd.read_csv(file, dtype=words, keep_default_na=False, na_values=undefined)
 
 
 def read_per_image(file: str | Path) -> pd.DataFrame:

@@ -1,8 +1,10 @@
 """Arrays of many rows, computed piece by piece and kept on disk: a killed job loses one piece.
 
-A `Shards` is a folder named after a digest of everything its content depends on. Each file in
-it holds a few rows of several arrays, and is written whole or not at all. Without a folder the
-same thing lives in memory.
+A `Shards` is a folder named after a digest of everything its content depends on. Each row has a
+number of its own, such as the index of its image, and is computed once, whichever rows are asked
+for together. Each file holds a few rows of several arrays and their numbers, and is written
+whole or not at all; two jobs may fill one folder at the same time, and at worst compute a row
+twice. Without a folder the same thing lives in memory.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import logging
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,10 +22,11 @@ import numpy as np
 
 from softcam.common import SoftCAMError, atomic_path, digest, write_json
 
-__all__ = ["Shards", "code_digest", "kept"]
+__all__ = ["Arrays", "Shards", "code_digest", "kept"]
 
 log = logging.getLogger(__name__)
 Arrays = dict[str, np.ndarray]
+ROW = "row"  # the array that holds the numbers of a piece's rows
 # The rooms that decide a map or what a model says of an occluded image. Data have a fingerprint.
 _DECIDING = (
     "wrappers", "evidence", "backbones", "proof", "cut", "convert", "metrics", "twins",
@@ -66,123 +69,162 @@ def kept(
 
 @dataclass
 class Shards:
-    """N rows of named arrays in pieces of `size` rows.
+    """Rows of named arrays, in pieces of at most `size` rows.
 
     Attributes:
         folder: where the pieces lie; None keeps them in memory.
-        n: rows in all.
-        size: rows a piece; the last may be shorter.
+        size: rows a piece.
     """
 
     folder: Path | None
-    n: int
     size: int
-    _memory: dict[int, Arrays] = field(default_factory=dict)
+    _pieces: list[Path | Arrays] = field(default_factory=list)
+    _rows: list[np.ndarray] = field(default_factory=list)  # the numbers in each piece
+    _index: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
     _last: tuple[int, Arrays] | None = None
 
     @classmethod
-    def open(
-        cls, root: Path | None, name: str, key: Mapping[str, Any], n: int, size: int
-    ) -> Shards:
-        """The pieces of `key` below `root`, new or from an earlier run.
+    def open(cls, root: Path | None, name: str, key: Mapping[str, Any], size: int) -> Shards:
+        """The pieces of `key` below `root`, new or from an earlier job.
 
         Args:
             root: a folder for many such things; None keeps this one in memory.
             name: for people, the first part of the folder's name.
-            key: everything the content depends on, as JSON can hold it.
-            n, size: rows in all and a piece.
+            key: everything a row depends on besides its number, as JSON can hold it.
+            size: rows a piece.
         """
-        if n < 0 or size < 1:
-            raise SoftCAMError(f"expected n >= 0 rows in pieces of >= 1, found {n} and {size}.")
+        if size < 1:
+            raise SoftCAMError(f"expected pieces of >= 1 rows, found {size}.")
         if root is None:
-            return cls(None, n, size)
-        whole = {**key, "rows": n, "size": size}
-        folder = root / f"{name}-{digest(whole, length=12)}"
+            return cls(None, size)
+        folder = root / f"{name}-{digest(dict(key), length=12)}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / "key.json").is_file():
-                write_json(folder / "key.json", whole)
+                write_json(folder / "key.json", dict(key))
         except OSError as error:
             log.warning("%s cannot be written (%s): nothing is kept for later", folder, error)
-            return cls(None, n, size)
-        return cls(folder, n, size)
-
-    def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
-        """(number of the piece, its row numbers)."""
-        for piece, start in enumerate(range(0, self.n, self.size)):
-            yield piece, np.arange(start, min(start + self.size, self.n))
-
-    def fill(
-        self, compute: Callable[[np.ndarray], Arrays], step: Callable[[int], object] | None = None
-    ) -> None:
-        """Compute the pieces that are missing.
-
-        Args:
-            compute: row numbers to arrays with as many rows each.
-            step: called with the number of rows that are done, for a progress bar.
-        """
-        for piece, rows in self.pieces():
-            if not self._has(piece, len(rows)):
-                self._write(piece, compute(rows))
-            if step is not None:
-                step(len(rows))
-
-    def read(self, piece: int) -> Arrays:
-        """One piece; the last one read is remembered."""
-        if self.folder is None:
-            return self._memory[piece]
-        if self._last is None or self._last[0] != piece:
-            from safetensors.numpy import load_file
-
-            self._last = piece, load_file(self._path(piece))
-        return self._last[1]
-
-    def take(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """The given rows of one array, in the order asked for."""
-        rows = np.asarray(rows, np.int64)
-        found: np.ndarray | None = None
-        for piece in np.unique(rows // self.size):
-            own = rows // self.size == piece
-            part = self.read(int(piece))[name][rows[own] - piece * self.size]
-            if found is None:
-                found = np.empty((len(rows), *part.shape[1:]), part.dtype)
-            found[own] = part
-        if found is None:
-            shape = self.read(0)[name].shape[1:] if self.n else ()
-            return np.zeros((0, *shape))
+            return cls(None, size)
+        found = cls(folder, size)
+        # What begins with a dot was left half-written by a killed job.
+        for path in sorted(folder.glob("[!.]*.safetensors")):
+            rows = _rows_of(path)
+            if rows is not None:
+                found._add(rows, path)
         return found
 
-    def all(self) -> Arrays:
-        """Every row of every array."""
-        parts = [self.read(piece) for piece, _ in self.pieces()]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    def fill(
+        self,
+        rows: np.ndarray,
+        compute: Callable[[np.ndarray], Arrays],
+        step: Callable[[int], object] | None = None,
+    ) -> None:
+        """Compute the rows that are missing.
 
-    def _path(self, piece: int) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{piece:06d}.safetensors"
+        Args:
+            rows: (n,) int64, the numbers of the rows; equal ones are one row.
+            compute: positions in `rows` to arrays with as many rows each.
+            step: called with the number of rows that are done, for a progress bar.
+        """
+        rows = np.asarray(rows, np.int64)
+        first = np.sort(np.unique(rows, return_index=True)[1])
+        missing = first[self._find(rows[first])[0] < 0]
+        if step is not None:
+            step(len(rows) - len(missing))
+        for start in range(0, len(missing), self.size):
+            part = missing[start : start + self.size]
+            self._write(rows[part], compute(part))
+            if step is not None:
+                step(len(part))
 
-    def _has(self, piece: int, rows: int) -> bool:
-        if self.folder is None:
-            return piece in self._memory
-        path = self._path(piece)
-        if not path.is_file():
-            return False
-        try:
-            from safetensors import safe_open
+    def take(self, rows: np.ndarray) -> Arrays:
+        """The rows of every array, in the order asked for; they must have been filled.
 
-            with safe_open(path, "numpy") as file:
-                lengths = {file.get_slice(name).get_shape()[0] for name in file.keys()}  # noqa: SIM118
-        except Exception as error:  # safetensors raises an error of its own kind
-            log.warning("%s cannot be read (%s): computed again", path, error)
-            return False
-        return lengths == {rows}
+        Raises:
+            SoftCAMError: a row that is not there, or a file that was damaged meanwhile.
+        """
+        piece, offset = self._find(np.asarray(rows, np.int64))
+        if (piece < 0).any():
+            raise SoftCAMError(f"{(piece < 0).sum()} of {len(piece)} rows were never computed.")
+        out: Arrays = {}
+        for number in np.unique(piece) if len(piece) else range(len(self._pieces[:1])):
+            own = piece == number
+            for name, values in self._read(int(number)).items():
+                if name not in out:
+                    out[name] = np.empty((len(piece), *values.shape[1:]), values.dtype)
+                out[name][own] = values[offset[own]]
+        return out
 
-    def _write(self, piece: int, arrays: Arrays) -> None:
+    def _find(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The piece of each row, -1 where there is none, and its place in the piece."""
+        if self._index is None:
+            none = np.zeros(0, np.int64)
+            every = np.concatenate([none, *self._rows])
+            order = np.argsort(every, kind="stable")
+            lengths = [len(each) for each in self._rows]
+            pieces = np.repeat(np.arange(len(lengths)), np.array(lengths, int))
+            places = np.concatenate([none, *(np.arange(n) for n in lengths)])
+            self._index = every[order], pieces[order], places[order]
+        known, pieces, places = self._index
+        if not len(known):
+            return np.full(len(rows), -1), np.zeros(len(rows), int)
+        at = np.searchsorted(known, rows).clip(max=len(known) - 1)
+        return np.where(known[at] == rows, pieces[at], -1), places[at]
+
+    def _add(self, rows: np.ndarray, piece: Path | Arrays) -> None:
+        self._pieces.append(piece)
+        self._rows.append(rows)
+        self._index = None
+
+    def _read(self, number: int) -> Arrays:
+        """One piece; the last one read is remembered."""
+        piece = self._pieces[number]
+        if not isinstance(piece, Path):
+            return piece
+        if self._last is None or self._last[0] != number:
+            from safetensors.numpy import load_file
+
+            try:
+                arrays = load_file(piece)
+            except Exception as error:  # safetensors raises an error of its own kind
+                raise SoftCAMError(
+                    f"{piece} was there a moment ago and cannot be read now ({error}): evaluate "
+                    "again, only what is missing is computed again."
+                ) from error
+            self._last = number, {name: arrays[name] for name in arrays if name != ROW}
+        return self._last[1]
+
+    def _write(self, rows: np.ndarray, arrays: Arrays) -> None:
         arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+        wrong = {name: len(value) for name, value in arrays.items() if len(value) != len(rows)}
+        if wrong:
+            raise SoftCAMError(f"expected {len(rows)} rows in every array, found {wrong}.")
         if self.folder is None:
-            self._memory[piece] = arrays
-            return
+            return self._add(rows, arrays)
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
-        with atomic_path(self._path(piece)) as temporary:
-            save_file(arrays, temporary)
+        path = self.folder / f"{digest(rows.tobytes(), length=16)}.safetensors"
+        try:
+            with atomic_path(path) as temporary:
+                save_file({**arrays, ROW: rows}, temporary)
+        except (OSError, SafetensorError) as error:
+            log.warning("%s cannot be written (%s): nothing is kept for later", path, error)
+            return self._add(rows, arrays)
+        self._add(rows, path)
+
+
+def _rows_of(path: Path) -> np.ndarray | None:
+    """The numbers of the rows in a file; None where it is damaged."""
+    try:
+        from safetensors import safe_open
+
+        with safe_open(path, "numpy") as file:
+            rows = np.asarray(file.get_tensor(ROW))
+            lengths = {file.get_slice(name).get_shape()[0] for name in file.keys()}  # noqa: SIM118
+        if lengths != {len(rows)}:
+            raise ValueError(f"arrays of {lengths} rows")
+    except Exception as error:  # safetensors raises an error of its own kind
+        log.warning("%s cannot be read (%s): computed again", path, error)
+        return None
+    return rows

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import softcam.cli as cli
+from softcam.cli.evaluation import _find_runs as find_named
 from softcam.cli.options import parse_normalize, parse_options
 from softcam.common import SoftCAMError
 from softcam.evaluate import evaluate
@@ -33,7 +34,8 @@ def test_options_are_keywords_of_the_functions_behind_them() -> None:
     config = {field.name for field in fields(TrainConfig)} - {"data_options"}
     assert config <= options(cli.train), "a training option has no switch"
     assert options(cli.run) - {"notebooks", "parameter"} <= options(run_notebooks)
-    assert options(cli.evaluate) - {"out"} <= options(evaluate)
+    describing_data = {"size", "label_column", "finding_classes", "on_error", "data_option"}
+    assert options(cli.evaluate) - {"out", *describing_data} <= options(evaluate)
 
 
 def test_train_evaluate_and_explain_from_the_command_line(
@@ -58,7 +60,7 @@ def test_train_evaluate_and_explain_from_the_command_line(
     assert (folder / "report.html").is_file()
 
     monkeypatch.chdir(project)  # a data set by its relative path: all its runs
-    assert [r.id for r in cli._find_runs(["runs/phantoms-cxr"])] == [run.id]
+    assert [r.id for r in find_named(["runs/phantoms-cxr"])] == [run.id]
 
     Image.new("L", (40, 60), 99).save(project / "film.png")
     for model in (str(run.path), str(export)):

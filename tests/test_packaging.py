@@ -155,7 +155,7 @@ def test_the_readme_lists_the_words_of_start_py() -> None:
 
 def test_the_readmes_python_runs_as_it_stands() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
     explanation, model = names["explanation"], names["model"]

@@ -170,17 +170,33 @@ def test_faithfulness_is_crossed_by_fill(tmp_path: Path, project: Path) -> None:
     assert "occluded model blur/mean-colour audc sparse 0.50" in text
 
 
+def test_the_first_table_has_one_row_an_arm_and_method(tmp_path: Path, project: Path) -> None:
+    rows = [
+        measured("pointing-accuracy", value, method=method, arm=arm, run_id=f"r-{arm}")
+        for arm, own in (("black-box", "grad-cam"), ("sparse", "softcam"))
+        for method, value in (("random", 0.1), ("reference-ceiling", 0.9), (own, 0.5))
+    ]
+    text = pictured(tmp_path, *rows, measured("gini", 0.25, method="softcam", arm="sparse"))
+    start = text.index("At a glance")
+    table = text[start : text.index("Measure by measure", start)]
+    assert "sparse softcam 0.500 (50%) 0.250" in table
+    assert "black-box grad-cam 0.500 (50%) -" in table
+    assert table.count("any random 0.100 (0%)") == 1, "a control is listed once for all arms"
+
+
 def test_sections_follow_the_kind_of_the_measure(tmp_path: Path, project: Path) -> None:
     text = pictured(
         tmp_path,
-        measured("twin-r2", 0.8, method="softcam", finding="lesions"),
+        measured("twin-r2", 0.8, method="softcam", finding="opacity", step="0"),
+        measured("twin-r2", 0.9, method="softcam", finding="opacity", step="1"),
         measured("cascade-correlation", 1.0, method="softcam", step="0"),
         measured("cascade-correlation", 0.2, method="softcam", step="1"),
         measured("average-gain", 0.3, method="softcam", run_id="r", occluded_run="r"),
     )
     for expected in (
         "what a finding is worth? ",
-        "lesions arm twin-r2",
+        "opacity arm twin-r2",
+        "opacity, widened by 1 cell arm twin-r2",
         "arm 0 ↑ 1 ↑ sparse 1.000 [1.000, 1.000] 0.200 [0.200, 0.200]",
         "average-gain",
     ):

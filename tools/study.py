@@ -3,7 +3,8 @@
     python tools/study.py phantoms-cxr [--weights FILE] [--processes 2]
     python tools/study.py phantoms-cxr --conditions default --seeds 0 1    # a part of it
 
-Runs lie where `softcam train` puts them; tables and reports go to runs/study/NAME/CONDITION/.
+Runs lie where `softcam train` puts them; tables and reports go to runs/study/NAME/CONDITION/. What
+a study says under `evaluate` are keywords of `softcam.evaluate`.
 """
 
 from __future__ import annotations
@@ -52,17 +53,14 @@ def evaluate_one(job: tuple[dict[str, Any], str, str, list[str]]) -> str:
     """Measure all runs of one condition; returns the report's path."""
     import torch
 
-    from softcam import Run, evaluate, write_report
+    from softcam import write_report
     from softcam.common import runs_root
-    from softcam.results import write_results
+    from softcam.evaluate import evaluate_to
 
     torch.set_num_threads(1)
     study, name, condition, paths = job
-    folder = runs_root() / "study" / name / condition
-    runs = [Run.open(path) for path in paths]
     options = {"profile": study["profile"], "progress": False, **study["evaluate"]}
-    table, per_image = evaluate(runs, **options)
-    write_results(table, per_image, folder)
+    folder = evaluate_to(runs_root() / "study" / name / condition, paths, **options)
     return str(write_report(folder))
 
 

@@ -25,33 +25,33 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = "3.11"
 OLDEST = ("torch==2.6.0", "torchvision==0.21.0")
 NEEDED_BY = {  # which notebooks stop without it
-    "torch": "00-06",
-    "torchvision": "00-06, through timm; 03 by itself",
-    "timm": "00-06: the backbones",
-    "numpy": "00-06",
-    "scipy": "06, 07: the linear fill",
+    "torch": "00-07",
+    "torchvision": "00-07, through timm; 03 by itself",
+    "timm": "00-07: the backbones",
+    "numpy": "00-07",
+    "scipy": "none: the linear fill of softcam evaluate",
     "pandas": "04, 06, 07: tables",
     "pyarrow": "06: per_image.parquet",
     "pillow": "01: real images",
-    "matplotlib": "00-06: pictures",
-    "safetensors": "00-06: weights",
+    "matplotlib": "00-07: pictures",
+    "safetensors": "00-07: weights",
     "accelerate": "04, 06: training",
     "captum": "02, 06: Grad-CAM",
     "tensorboard": "04, 06: training curves",
     "tqdm": "01, 04, 06: progress",
     "filelock": "04, 06: one training a run directory",
-    "pyyaml": "00-06: profiles",
+    "pyyaml": "00-07: profiles",
     "jinja2": "none: the report after 06",
     "typer": "none: the softcam command",
     "packaging": "none: softcam doctor",
     "psutil": "none: softcam doctor",
-    "jupyterlab": "00-06: to open them",
-    "jupyter-client": "00-06: softcam run",
-    "ipykernel": "00-06: the kernel",
-    "ipywidgets": "00-06: progress bars",
-    "nbformat": "00-06: softcam run",
-    "nbclient": "00-06: softcam run",
-    "papermill": "00-06: softcam run",
+    "jupyterlab": "00-07: to open them",
+    "jupyter-client": "00-07: softcam run",
+    "ipykernel": "00-07: the kernel",
+    "ipywidgets": "00-07: progress bars",
+    "nbformat": "00-07: softcam run",
+    "nbclient": "00-07: softcam run",
+    "papermill": "00-07: softcam run",
 }
 
 
@@ -105,13 +105,13 @@ def environment_yml(locked: dict[str, str]) -> str:
         "name: softcam",
         "channels: [conda-forge]",
         "dependencies:",
-        f"  - python={PYTHON}  # 00-06",
+        f"  - python={PYTHON}  # 00-07",
         "  - pip  # none: brings the rest",
         "  - pip:",
     ]
     for name in dependencies():
         lines.append(f"      - {name}=={locked[name]}  # {NEEDED_BY[name]}")
-    return "\n".join([*lines, "      - --editable .  # 00-06: softcam itself", ""])
+    return "\n".join([*lines, "      - --editable .  # 00-07: softcam itself", ""])
 
 
 def main() -> int:

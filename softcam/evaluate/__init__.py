@@ -23,7 +23,7 @@ from softcam.evaluate.job import Job
 from softcam.evaluate.recorder import Recorder
 from softcam.evaluate.subjects import RunLike, open_run
 from softcam.explainers import explainers, get_explainer
-from softcam.metrics import Measure, fill_name, measures
+from softcam.metrics import FILLS, Measure, fill_name, measures
 from softcam.results import write_table
 
 if TYPE_CHECKING:
@@ -72,10 +72,12 @@ def evaluate(
 
     Args:
         runs: runs, or their directories; may be empty where `maps` and `data` are given.
-        methods: explainers by name; None takes all. Each is used where it applies: post-hoc
-            methods on black boxes, `softcam` on SoftCAMs and converted black boxes.
-        metrics: measures by name, see `measure_catalogue`; None takes all (quadratic kappa where
-            there are more than two classes).
+        methods: explainers by name, at least one; None takes all. Each is used where it
+            applies: post-hoc methods on black boxes, `softcam` on SoftCAMs and converted black
+            boxes.
+        metrics: measures by name, at least one, see `measure_catalogue`; None takes all
+            (quadratic kappa where there are more than two classes). Only what they read is
+            computed: `["auc"]` asks for no map.
         protocol: `corrected`, `paper` (the public code with its quirks; images of 512 or 496 px
             only) or `both`.
         split: `train`, `val` or `test`.
@@ -156,28 +158,66 @@ def _job(
     **plain: Any,
 ) -> Job:
     """Everything checked, before anything is computed."""
-    opened = [open_run(run) for run in runs]
+    opened = _once([open_run(run) for run in runs])
     if not opened and not (maps and data is not None):
         raise SoftCAMError(
             "there is nothing to evaluate: name at least one run, or maps and their data."
         )
     catalogue = measure_catalogue(protocol)
-    wanted = [choose("metric", name, catalogue) for name in (metrics or catalogue)]
-    asked = [each for name in dict.fromkeys(wanted) for each in catalogue[name]]
-    for fill in fills:
-        fill_name(fill)
+    asked = [each for name in _names("metric", metrics, catalogue) for each in catalogue[name]]
     if not isinstance(occlude, str) or occlude not in ("own", "all"):
-        named = [occlude] if isinstance(occlude, str) else list(occlude)
-        occlude = [choose("run to occlude", name, [run.id for run in opened]) for name in named]
+        occlude = _names("run to occlude", occlude, [run.id for run in opened])
     choose("choice of images", only, ("all", "correct"))
-    if not fills or linear_limit < 1 or (limit is not None and limit < 1) or recorder.n_boot < 0:
+    if linear_limit < 1 or (limit is not None and limit < 1) or recorder.n_boot < 0:
         raise SoftCAMError(
-            "expected at least one fill, limits of at least one image and n_boot >= 0."
+            f"expected limits of at least one image and n_boot >= 0, found limit={limit}, "
+            f"linear_limit={linear_limit} and n_boot={recorder.n_boot}."
         )
     return Job(
         recorder=recorder, runs=opened,
-        methods=[get_explainer(name) for name in (methods or explainers())],
-        measures=asked, every_measure=metrics is None, limit=limit, fills=fills,
+        methods=[get_explainer(name) for name in _names("method", methods, explainers())],
+        measures=asked, every_measure=metrics is None, limit=limit, fills=_fills(fills),
         linear_limit=linear_limit, occlude=occlude, only=only, maps=[Path(each) for each in maps],
         data=data, **plain,
     )  # fmt: skip
+
+
+def _names(kind: str, given: str | Iterable[str] | None, known: Iterable[str]) -> list[str]:
+    """The names asked for, each once; None takes all, and none at all is an error."""
+    known = list(known)
+    names = known if given is None else [given] if isinstance(given, str) else list(given)
+    if not names:
+        raise SoftCAMError(
+            f"no {kind} is named: name at least one, or leave the option out. "
+            f"Known: {', '.join(known) or 'none'}."
+        )
+    return [choose(kind, name, known) for name in dict.fromkeys(names)]
+
+
+def _fills(fills: Any) -> list[Any]:
+    """What hides a tile, each once: a name, or three plain numbers."""
+    fills = [fills] if isinstance(fills, str) else list(fills)
+    if not fills:
+        raise SoftCAMError(f"no fill is named: name at least one of {', '.join(FILLS)}.")
+    named: dict[str, Any] = {}
+    for fill in fills:
+        named.setdefault(fill_name(fill), fill)
+    return [each if isinstance(each, str) else tuple(map(float, each)) for each in named.values()]
+
+
+def _once(runs: Sequence[RunLike]) -> list[RunLike]:
+    """Each run once, also where it was named twice."""
+    found: dict[str, RunLike] = {}
+    for run in runs:
+        other = found.setdefault(run.id, run)
+        if other is not run and _folder(other) != _folder(run):
+            raise SoftCAMError(
+                f"two runs are called {run.id}: one table cannot tell them apart. Evaluate them "
+                "one at a time, or rename a copy's folder."
+            )
+    return list(found.values())
+
+
+def _folder(run: RunLike) -> Any:
+    path = getattr(run, "path", None)
+    return run if path is None else Path(path).resolve()

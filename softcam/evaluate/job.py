@@ -15,8 +15,9 @@ from tqdm.auto import tqdm
 from softcam.common import SoftCAMError, hides_bar
 from softcam.data.records import ImageSet
 from softcam.evaluate.classify import add_classification, predicted_targets
+from softcam.evaluate.elsewhere import examine_outside, open_outside, outside_keys
 from softcam.evaluate.localise import add_localisation, add_yardsticks
-from softcam.evaluate.maps import Source, outside_sources, predictions, sources_of
+from softcam.evaluate.maps import Source, predictions, sources_of
 from softcam.evaluate.occlude import Crossing, true_mask_source
 from softcam.evaluate.question import Question, ask
 from softcam.evaluate.recorder import Recorder
@@ -24,7 +25,8 @@ from softcam.evaluate.subjects import Model, RunLike, Subject, subjects
 from softcam.evaluate.truth import add_cascade, add_label_randomisation, add_twins, twin_cases
 from softcam.explainers import Explainer, get_explainer
 from softcam.metrics import Measure
-from softcam.outside import OutsideMaps, read_maps
+from softcam.outside import OutsideMaps
+from softcam.runs import TrainConfig
 from softcam.sanity import is_label_twin
 from softcam.twins import is_phantom
 
@@ -64,14 +66,17 @@ class Job:
             for run in self.runs
             for subject in subjects(run, self.methods, self.split, self.profile, self.cache)
         ]
-        for data in [subject.data for subject in models]:
+        sets = [subject.data for subject in models] + [each for each in (self.data,) if each]
+        for data in sets:
             self._check(data)
+        of_files, files = open_outside(self.maps, sets, [run.id for run in self.runs])
+        self._check_colours(models)
         only = self._correct(models) if self.only == "correct" else None
         sources: list[tuple[ImageSet, Source]] = []
         for subject in models:
             question = ask(subject.data, self.limit, self.seed, only)
             sources += [(subject.data, each) for each in self._examine(subject, question)]
-        sources += self._outside(models, only)
+        sources += self._examine_outside(files, of_files, only)
         if any(each.kind == "occlusion" for each in self.measures):
             for subject in models:
                 self._occlude(subject, ask(subject.data, self.limit, self.seed, only), sources)
@@ -87,8 +92,19 @@ class Job:
                 f"{data.size[0]}x{data.size[1]} px: use protocol='corrected', or data of that size."
             )
 
+    def _check_colours(self, models: Sequence[Subject]) -> None:
+        """A model without a mean colour is an error now, not after an hour."""
+        occluding = [each for each in self._kind("occlusion") if each.reads != "masked"]
+        named = any(isinstance(each, str) and each == "mean-colour" for each in self.fills)
+        if named and occluding or any(each.protocol == "paper" for each in occluding):
+            for subject in models:
+                if subject.methods or self.maps:
+                    _ = subject.load().mean_colour
+
     def _correct(self, models: Sequence[Subject]) -> np.ndarray:
         """Indices of the images that every model predicts correctly."""
+        if not models:
+            raise SoftCAMError("only='correct' asks what runs predict: name at least one run.")
         if len({(each.data.fingerprint, each.data.split) for each in models}) > 1:
             raise SoftCAMError("only='correct' needs runs on the same images.")
         right = np.ones(len(models[0].data), bool)
@@ -113,18 +129,17 @@ class Job:
     def _examine(self, subject: Subject, question: Question) -> list[Source]:
         """Everything that is asked of one model without hiding anything; returns its maps."""
         model, data = subject.load(), subject.data
-        if self._kind("occlusion") and subject.methods and "mean-colour" in self.fills:
-            _ = model.mean_colour  # an error now, not after an hour
         logits = self._predict(subject, model)
-        several = len(data.classes) > 2 or not self.every_measure
-        classifying = [m for m in self._kind("classification") if several or "kappa" not in m.name]
         every = np.arange(len(data))
         add_classification(
-            self.recorder, subject.keys, data, every, logits, model.link, classifying
+            self.recorder, subject.keys, data, every, logits, model.link, self._classifying(data)
         )
-        images = every if self._kind("labelled") else self._asked(question)
-        with self._bar(f"{subject.name}: maps", len(images) * len(subject.methods)) as bar:
-            sources = sources_of(subject, model, question, images, bar.update)
+        images = self._asked(question)
+        if images is None:
+            sources = []
+        else:
+            with self._bar(f"{subject.name}: maps", len(images) * len(subject.methods)) as bar:
+                sources = sources_of(subject, model, question, images, bar.update)
         predicted = predicted_targets(logits, question.targets)
         about_maps = self._kind("map", "labelled")
         for source in sources:
@@ -134,15 +149,28 @@ class Job:
         self._sanity(subject, model, question)
         return sources
 
-    def _asked(self, question: Question) -> np.ndarray:
-        return np.union1d(np.union1d(question.located, question.occluded), question.twinned)
+    def _classifying(self, data: ImageSet) -> list[Measure]:
+        """Quadratic kappa only where it is asked for, or says more than accuracy."""
+        several = len(data.classes) > 2 or not self.every_measure
+        return [m for m in self._kind("classification") if several or "kappa" not in m.name]
+
+    def _asked(self, question: Question) -> np.ndarray | None:
+        """The images whose maps the measures read; None where no measure reads any."""
+        if self._kind("labelled"):
+            return np.arange(len(question.targets))
+        reading = {
+            "map": question.located, "occlusion": question.occluded, "twin": question.twinned,
+        }  # fmt: skip
+        asked = [images for kind, images in reading.items() if self._kind(kind)]
+        return np.unique(np.concatenate(asked)) if asked else None
 
     def _yardsticks(self, subject: Subject, question: Question, sources: list[Source]) -> None:
-        if subject.arm == "converted" or not sources or not len(question.located):
-            return  # its floors and ceilings are the black box's
+        measures = self._kind("map")
+        if not measures or not sources or not len(question.located) or subject.arm == "converted":
+            return  # the floors and ceilings of `converted` are the black box's
         one = question.located[:1]
         height, width = sources[0].read(one, question.targets[one]).shape[1:]
-        measures, shape = self._kind("map"), (int(height), int(width))
+        shape = (int(height), int(width))
         add_yardsticks(
             self.recorder, subject.keys, subject.data, question, shape, measures, self._ceilings
         )
@@ -182,59 +210,32 @@ class Job:
 
     def _label_twin(self, subject: Subject) -> Model | None:
         """The network of the same configuration that was trained on shuffled labels."""
-        if subject.run.config.__class__.__name__ != "TrainConfig":
-            return None
-        for run in self.runs:
-            if is_label_twin(subject.run.config, run.config):
+        own = subject.run.config
+        for run in self.runs if isinstance(own, TrainConfig) else ():
+            if isinstance(run.config, TrainConfig) and is_label_twin(own, run.config):
                 other = run.converted() if subject.arm == "converted" else run.model()
-                return other.to(next(subject.load().parameters()).device)
+                return other.to(next(subject.load().parameters()).device).eval()
         return None
 
-    def _outside(
-        self, models: Sequence[Subject], only: np.ndarray | None
-    ) -> list[tuple[ImageSet, Source]]:
-        """Maps from files: measured like any other, and ranked on the runs' models later."""
-        if not self.maps:
-            return []
-        sets = {(each.data.fingerprint, each.data.split): each.data for each in models}
-        if self.data is not None:
-            sets[self.data.fingerprint, self.data.split] = self.data
-        if len(sets) != 1:
-            raise SoftCAMError(f"maps belong to one set of images, but there are {len(sets)}.")
-        data = next(iter(sets.values()))
-        self._check(data)
-        question = ask(data, self.limit, self.seed, only)
-        found: list[tuple[ImageSet, Source]] = []
-        for file in self.maps:
-            maps = read_maps(file, data)
-            found += [(data, each) for each in self._examine_outside(maps, data, question)]
-        return found
-
     def _examine_outside(
-        self, maps: OutsideMaps, data: ImageSet, question: Question
-    ) -> list[Source]:
-        keys = {
-            "run_id": maps.name, "dataset": data.name, "arm": "outside", "split": data.split,
-            "task": "binary" if len(data.classes) == 2 else "multi-class", "lambda1": 0.0,
-            "lambda2": 0.0, "profile": self.profile, "finding": "+".join(data.finding_names) or "-",
-        }  # fmt: skip
-        own = np.flatnonzero(maps.has)
-        add_classification(
-            self.recorder,
-            keys,
-            data,
-            own,
-            maps.logits[own],
-            maps.link,
-            self._kind("classification"),
-        )
-        logits = np.nan_to_num(maps.logits)
-        predicted = predicted_targets(logits, question.targets) & maps.has
-        sources = outside_sources(maps, keys)
-        for source in sources:
-            about = self._kind("map", "labelled")
-            add_localisation(self.recorder, source, data, question, about, predicted)
-        return sources
+        self, files: Sequence[OutsideMaps], data: ImageSet | None, only: np.ndarray | None
+    ) -> list[tuple[ImageSet, Source]]:
+        """The same of maps from files."""
+        if data is None:
+            return []
+        question = ask(data, self.limit, self.seed, only)
+        measures = self._classifying(data) + self._kind("map", "labelled")
+        found: list[tuple[ImageSet, Source]] = []
+        for maps in files:
+            keys = outside_keys(maps, data, self.profile)
+            sources = examine_outside(self.recorder, maps, keys, data, question, measures)
+            if len(question.located) and sources:
+                add_yardsticks(
+                    self.recorder, keys, data, question, maps.map_size, self._kind("map"),
+                    self._ceilings,
+                )  # fmt: skip
+            found += [(data, each) for each in sources]
+        return found
 
     def _occlude(
         self, subject: Subject, question: Question, sources: list[tuple[ImageSet, Source]]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softcam.common import SoftCAMError
+from softcam.common import SoftCAMError, digest
 from softcam.data.records import ImageSet
 from softcam.evaluate.maps import Source
 from softcam.evaluate.question import Question, findings_of
@@ -32,6 +32,7 @@ from softcam.metrics.registry import PIXELS
 __all__ = ["Findings", "add_localisation", "add_yardsticks"]
 
 log = logging.getLogger(__name__)
+HELD = 2**20  # numbers of single images held at a time
 _HAVE_CHANCE = ("pointing-accuracy", "activation-precision")  # chance is the area of the finding
 
 
@@ -69,16 +70,33 @@ def add_localisation(
         predicted: (N,) bool, whether the target is the model's prediction.
     """
     keys = {**source.keys, "method": source.method, "target": question.name}
-    on_maps = [each for each in measures if each.kind == "map"]
-    for measure, ratios in zip(
-        on_maps, _measured(source, data, question, on_maps, predicted), strict=True
-    ):
-        for gauge in source.gauges:
-            own = {**keys, "gauge": gauge}
-            recorder.add_ratios(own, measure, ratios, data, question.located)
+    for group in _groups(measures, len(question.located)):
+        found = _measured(source, data, question, group, predicted)
+        for measure, ratios in zip(group, found, strict=True):
+            for gauge in source.gauges:
+                own = {**keys, "gauge": gauge}
+                recorder.add_ratios(own, measure, ratios, data, question.located)
     for measure in measures if source.every_class else ():
         if measure.kind == "labelled":
             _add_labelled(recorder, source, data, measure)
+
+
+def _groups(measures: Sequence[Measure], images: int) -> list[list[Measure]]:
+    """The measures on maps, as many at a time as fit into `HELD` numbers.
+
+    Each group reads every map once: one group for a few thousand images, several for many.
+    """
+    groups: list[list[Measure]] = []
+    room = 0
+    for measure in measures:
+        if measure.kind == "map":
+            needed = images * len(measure.steps or (0,))
+            if needed > room or not groups:
+                groups.append([])
+                room = HELD
+            groups[-1].append(measure)
+            room -= needed
+    return groups
 
 
 def _add_labelled(recorder: Recorder, source: Source, data: ImageSet, measure: Measure) -> None:
@@ -125,7 +143,7 @@ def _measured(
 ) -> list[Ratios]:
     """Each measure over the located images."""
     located = question.located
-    if not len(located):
+    if not len(located) or not measures:
         empty = [np.zeros((0, len(each.steps or (0,)))) for each in measures]
         return [Ratios(each, each) for each in empty]
     findings = Findings(data, located)
@@ -160,13 +178,13 @@ def add_yardsticks(
         return
     keys = {**keys, "target": question.name}
     for measure in measures:
-        key = (data.fingerprint, data.split, tuple(question.located), shape, measure)
-        if key not in known:
-            known[key] = (
-                reference_ceiling(measure, findings, shape, chunk=findings.chunk),
-                _chance(findings) if measure.name in _HAVE_CHANCE else None,
-            )
-        ceiling, chance = known[key]
+        key = (data.fingerprint, data.split, digest(question.located.tobytes()), shape, measure)
+        ceiling, chance = known.get(key, (None, None))
+        if ceiling is None:
+            ceiling = reference_ceiling(measure, findings, shape, chunk=findings.chunk)
+            chance = _chance(findings) if measure.name in _HAVE_CHANCE else None
+            if ceiling.numerator.size <= HELD // len(measures):  # else computed again: memory
+                known[key] = ceiling, chance
         recorder.add_ratios(
             {**keys, "method": "reference-ceiling"}, measure, ceiling, data, question.located
         )

@@ -15,15 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softcam.common import digest
+from softcam.common import SoftCAMError
 from softcam.evaluate.question import Question, output_index
 from softcam.evaluate.subjects import Model, Subject
 from softcam.explainers import Explainer, class_maps
 from softcam.explainers.gauges import GAUGES, in_gauge
 from softcam.outside import OutsideMaps
-from softcam.shards import Shards, code_digest
+from softcam.shards import Shards
 
-__all__ = ["BATCH", "MapStore", "Source", "outside_sources", "predictions", "sources_of"]
+__all__ = [
+    "BATCH",
+    "MapStore",
+    "Source",
+    "method_code",
+    "outside_sources",
+    "predictions",
+    "sources_of",
+]
 
 BATCH = 32  # images a forward pass, and a piece on disk
 Read = Callable[[np.ndarray, np.ndarray], Tensor]  # image indices, classes -> maps (n, h, w)
@@ -39,7 +47,6 @@ class Source:
         gauges: under which names its values stand. With two classes the centred map is half the
             contrast, to which no measure on maps is sensitive: measured once, listed twice.
         read: image indices and classes (n,) to maps (n, h, w); NaN where there is none.
-        digest: of everything the maps depend on.
         every_class: whether `read` gives a map of any class.
     """
 
@@ -47,64 +54,67 @@ class Source:
     method: str
     gauges: tuple[str, ...]
     read: Read
-    digest: str
     every_class: bool = True
 
 
 @dataclass(frozen=True)
 class MapStore:
-    """The maps of one method on one model, for some images of a split.
+    """The maps of one method on one model, by image of a split.
 
     Attributes:
         method: the explainer.
-        images: indices into the split, sorted.
         shards: `logits` (n, C) and `maps` (n, C, h, w), or (n, 1, h, w) where the method has
             one map for all classes.
         link: of the model.
-        digest: of everything the maps depend on.
     """
 
     method: Explainer
-    images: np.ndarray
     shards: Shards
     link: str
-    digest: str
 
     @classmethod
-    def open(
-        cls, subject: Subject, model: Model, method: Explainer, images: np.ndarray
-    ) -> MapStore:
-        """The store of this model, method and images; filled by `fill`."""
-        key = _key(subject, images, method=method.name, function=_source_code(method))
-        shards = Shards.open(subject.cache, f"maps-{method.name}", key, len(images), BATCH)
-        return cls(method, images, shards, model.link, digest(key))
+    def open(cls, subject: Subject, model: Model, method: Explainer) -> MapStore:
+        """The store of this model and method; filled by `fill`."""
+        code = method_code(method)
+        root = None if code is None else subject.cache
+        key = subject.key(method=method.name, function=code)
+        return cls(method, Shards.open(root, f"maps-{method.name}", key, BATCH), model.link)
 
     def fill(
-        self, subject: Subject, model: Model, question: Question, step: Callable[[int], object]
-    ) -> None:
-        """Compute what is missing."""
+        self, subject: Subject, model: Model, question: Question, images: np.ndarray,
+        step: Callable[[int], object],
+    ) -> None:  # fmt: skip
+        """Compute what is missing for these images."""
         device = next(model.parameters()).device
 
         def compute(rows: np.ndarray) -> dict[str, np.ndarray]:
-            indices = self.images[rows]
-            images = subject.data.batch(indices).to(device)
+            indices = images[rows]
+            pixels = subject.data.batch(indices).to(device)
             if self.method.gauges != ("-",):
-                logits, maps = class_maps(self.method.name, model, images)
+                logits, maps = class_maps(self.method.name, model, pixels)
+                self._check(maps, 4, len(rows))
                 return {"logits": _array(logits), "maps": _array(maps)}
             targets = output_index(question.targets[indices], subject.outputs).to(device)
-            maps = self.method(model, images, targets)[:, None]
-            return {"maps": _array(maps)}
+            maps = self.method(model, pixels, targets)
+            self._check(maps, 3, len(rows))
+            return {"maps": _array(maps[:, None])}
 
-        self.shards.fill(compute, step)
+        self.shards.fill(images, compute, step)
 
     def read(self, gauge: str, indices: np.ndarray, classes: np.ndarray) -> Tensor:
         """Maps (n, h, w) of these images and classes in one gauge."""
-        rows = np.searchsorted(self.images, indices)
-        maps = torch.from_numpy(self.shards.take("maps", rows))
+        found = {name: torch.from_numpy(each) for name, each in self.shards.take(indices).items()}
         if gauge == "-":
-            return maps[:, 0]
-        logits = torch.from_numpy(self.shards.take("logits", rows))
-        return in_gauge(gauge, maps, logits, output_index(classes, logits.shape[1]))
+            return found["maps"][:, 0]
+        targets = output_index(classes, found["logits"].shape[1])
+        return in_gauge(gauge, found["maps"], found["logits"], targets)
+
+    def _check(self, maps: Tensor, axes: int, images: int) -> None:
+        if maps.ndim != axes or len(maps) != images:
+            raise SoftCAMError(
+                f"the method {self.method.name!r} returned maps of shape {tuple(maps.shape)} for "
+                f"{images} images: an explainer returns one map (h, w) an image and class."
+            )
 
 
 def sources_of(
@@ -114,24 +124,23 @@ def sources_of(
     """Every method of a subject in each of its gauges, with all maps of these images computed."""
     found = []
     for method in subject.methods:
-        store = MapStore.open(subject, model, method, images)
-        store.fill(subject, model, question, step)
+        store = MapStore.open(subject, model, method)
+        store.fill(subject, model, question, images, step)
         for gauges in _gauges(method, store.link, subject.outputs):
             read = _reader(store, gauges[0])
-            found.append(Source(subject.keys, method.name, gauges, read, store.digest))
+            found.append(Source(subject.keys, method.name, gauges, read))
     return found
 
 
 def outside_sources(maps: OutsideMaps, keys: Mapping[str, Any]) -> list[Source]:
     """Maps from a file: raw, and in every gauge where the file holds the maps of all classes."""
-    own = _file_digest(maps)
     outputs = maps.logits.shape[1]
     if not maps.all_classes:
 
         def one(indices: np.ndarray, classes: np.ndarray) -> Tensor:
             return maps.target_maps(indices, output_index(classes, outputs).numpy())
 
-        return [Source(keys, maps.name, ("raw",), one, own, every_class=False)]
+        return [Source(keys, maps.name, ("raw",), one, every_class=False)]
 
     def reader(gauge: str) -> Read:
         def read(indices: np.ndarray, classes: np.ndarray) -> Tensor:
@@ -143,53 +152,41 @@ def outside_sources(maps: OutsideMaps, keys: Mapping[str, Any]) -> list[Source]:
         return read
 
     names = _class_gauges(maps.link, outputs)
-    return [Source(keys, maps.name, gauges, reader(gauges[0]), own) for gauges in names]
-
-
-def _file_digest(maps: OutsideMaps) -> str:
-    blocks = (maps.maps[i : i + BATCH].tobytes() for i in range(0, len(maps.maps), BATCH))
-    return digest(maps.name, maps.rows.tobytes(), maps.logits.tobytes(), *blocks)
+    return [Source(keys, maps.name, gauges, reader(gauges[0])) for gauges in names]
 
 
 def predictions(subject: Subject, model: Model, step: Callable[[int], object]) -> np.ndarray:
     """Logits (N, C) of the whole split, kept with the run."""
     every = np.arange(len(subject.data))
-    shards = Shards.open(subject.cache, "logits", _key(subject, every), len(every), BATCH)
+    shards = Shards.open(subject.cache, "logits", subject.key(), BATCH)
     device = next(model.parameters()).device
 
     @torch.no_grad()
     def compute(rows: np.ndarray) -> dict[str, np.ndarray]:
         return {"logits": _array(model(subject.data.batch(rows).to(device)).float())}
 
-    shards.fill(compute, step)
-    return shards.all()["logits"]
+    shards.fill(every, compute, step)
+    return shards.take(every)["logits"]
 
 
-def _key(subject: Subject, images: np.ndarray, **more: Any) -> dict[str, Any]:
-    """What a prediction or a map depends on."""
-    data = subject.data
-    return {
-        "model": subject.digest,
-        "data": [data.fingerprint, data.split, *data.size],
-        "ids": digest(*(data.ids[int(i)] for i in images)),
-        "code": code_digest(),
-        **more,
-    }
+def method_code(method: Explainer) -> str | None:
+    """The text of a method's functions; None where Python does not know it.
 
-
-def _source_code(method: Explainer) -> str:
-    """The text of a method that was registered from outside the package, else its name."""
+    What is kept of a method from outside the package is used again only with the same text.
+    """
+    functions = [each for each in (method.function, method.all_classes) if each is not None]
     try:
-        return inspect.getsource(method.function)
+        return "\n".join(inspect.getsource(each) for each in functions)
     except (OSError, TypeError):
-        return method.function.__qualname__
+        return None
 
 
 def _gauges(method: Explainer, link: str, outputs: int) -> list[tuple[str, ...]]:
     if method.gauges == ("-",):
         return [("-",)]
-    allowed = [names for names in _class_gauges(link, outputs) if names[0] in method.gauges]
-    return allowed
+    every = _class_gauges(link, outputs)
+    own = [tuple(name for name in names if name in method.gauges) for names in every]
+    return [names for names in own if names]
 
 
 def _class_gauges(link: str, outputs: int) -> list[tuple[str, ...]]:

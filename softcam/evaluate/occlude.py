@@ -6,6 +6,7 @@ model's images are ranked by every source, by chance, and by the true finding: t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,11 +30,14 @@ from softcam.metrics import (
     share_of_mask,
     true_mask_map,
 )
-from softcam.shards import Shards, code_digest
+from softcam.metrics.masking import tile_ranks
+from softcam.shards import Shards
 
 __all__ = ["Crossing", "true_mask_source"]
 
+log = logging.getLogger(__name__)
 PIECE = 16  # images a piece on disk
+CHUNK = 256  # images whose tiles are ranked at a time
 Area = tuple[str, str]  # measure, fill
 Place = tuple[str, str, str]  # run and arm, method, gauge
 
@@ -65,6 +69,7 @@ class Crossing:
 
     def __post_init__(self) -> None:
         self.areas: dict[Area, dict[Place, tuple[Source, Ratios]]] = {}
+        self._stores: dict[tuple[str, str, str], Shards] = {}
 
     def add(self, sources: Sequence[Source]) -> None:
         """The rows of these sources; `true-mask` and `random` must be among them for the rest."""
@@ -72,7 +77,7 @@ class Crossing:
             self._add_source(source)
         for (name, fill), by_place in self.areas.items():
             self._add_relative(self._measure(name), fill, by_place)
-        for name in {name for name, _ in self.areas}:
+        for name in dict.fromkeys(name for name, _ in self.areas):
             self._add_agreement(self._measure(name))
 
     def _measure(self, name: str) -> Measure:
@@ -113,20 +118,16 @@ class Crossing:
         }  # fmt: skip
 
     def _scores(self, source: Source, reads: Any, fill: Any, protocol: Any) -> OcclusionScores:
-        """What the model says, kept on disk with the occluded run."""
-        data, question, images = self.subject.data, self.question, self._images(fill)
-        key = {
-            "model": self.subject.digest,
-            "source": [source.digest, source.gauges[0]],
-            "ids": digest(*(data.ids[int(i)] for i in images)),
-            "asked": [reads, protocol, fill_name(fill)],
-            "code": code_digest(),
-            "seed": self.seed,
-        }
-        shards = Shards.open(self.subject.cache, f"occluded-{reads}", key, len(images), PIECE)
+        """What the model says, kept on disk with the occluded run.
 
-        def compute(rows: np.ndarray) -> dict[str, np.ndarray]:
-            indices = images[rows]
+        An answer depends on what is hidden, not on whose map hides it: Grad-CAM and the evidence
+        map of the converted network rank alike, and so do the controls of every run.
+        """
+        data, question, images = self.subject.data, self.question, self._images(fill)
+        rows = self._rows(source, reads, protocol, images)
+
+        def compute(positions: np.ndarray) -> dict[str, np.ndarray]:
+            indices = images[positions]
             classes = question.targets[indices]
             return occlusion_scores(
                 self.model, data.batch(indices), source.read(indices, classes),
@@ -135,8 +136,32 @@ class Crossing:
                 keys=indices.tolist(), seed=self.seed,
             ).arrays()  # fmt: skip
 
-        shards.fill(compute, self.step)
-        return OcclusionScores.from_arrays(shards.all())
+        store = self._store(reads, fill, protocol)
+        store.fill(rows, compute, self.step)
+        return OcclusionScores.from_arrays(store.take(rows))
+
+    def _store(self, reads: str, fill: Any, protocol: str) -> Shards:
+        asked = (reads, protocol, fill_name(fill))
+        if asked not in self._stores:
+            drawn = self.seed if fill == "linear" else None
+            key = self.subject.key(asked=asked, target=self.question.name, seed=drawn)
+            self._stores[asked] = Shards.open(self.subject.cache, f"occluded-{reads}", key, PIECE)
+        return self._stores[asked]
+
+    def _rows(self, source: Source, reads: str, protocol: str, images: np.ndarray) -> np.ndarray:
+        """(n,) int64: a number for each image and what is hidden in it."""
+        rows = []
+        for start in range(0, len(images), CHUNK):
+            indices = images[start : start + CHUNK]
+            maps = source.read(indices, self.question.targets[indices]).cpu()
+            finite = maps.isfinite().flatten(1).all(1)
+            hidden = torch.where(finite[:, None, None], maps, 0)
+            if protocol == "corrected" and reads != "masked":
+                hidden = tile_ranks(hidden, self.subject.data.size)
+            for index, known, each in zip(indices, finite, hidden, strict=True):
+                parts = (int(index), bool(known), list(each.shape), each.numpy().tobytes())
+                rows.append(int(digest(*parts, length=15), 16))
+        return np.array(rows, np.int64)
 
     def _add_relative(
         self, measure: Measure, fill: str, by_place: Mapping[Place, tuple[Source, Ratios]]
@@ -163,7 +188,7 @@ class Crossing:
             )  # fmt: skip
             name = f"{measure.name}-share-of-mask"
             spec = replace(measure, name=name, direction="higher")
-            n = int((gained.denominator[:, 0] > 0).sum())
+            n = int(((gained.denominator > 0) & (truth.denominator > 0)).sum())
             for gauge in source.gauges:
                 keys = self._keys(source, fill, gauge)
                 self.recorder.add_statistic(keys, spec, share, n, len(indices) - n)
@@ -197,6 +222,12 @@ class Crossing:
             }
             for fill, each in areas.items()
         }
+        if len(next(iter(by_fill.values()))) < 3:
+            log.warning(
+                "%s: no agreement between fills in %s: it takes three sources of maps besides "
+                "the references", self.subject.name, measure.name,
+            )  # fmt: skip
+            return
         spec = replace(
             measure, name=f"{measure.name}-fill-agreement", direction="higher", unit="tau"
         )
@@ -215,7 +246,7 @@ def true_mask_source(subject: Subject) -> Source:
     def read(indices: np.ndarray, classes: np.ndarray) -> torch.Tensor:
         return true_mask_map(findings_of(data, indices))
 
-    return Source(subject.keys, "true-mask", ("-",), read, digest("true-mask", data.fingerprint))
+    return Source(subject.keys, "true-mask", ("-",), read)
 
 
 def _rows(ratios: Ratios, rows: np.ndarray) -> Ratios:

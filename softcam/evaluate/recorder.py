@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ import numpy as np
 from softcam.common import atomic_path
 from softcam.data.records import ImageSet
 from softcam.metrics import Interval, Measure, Ratios, bootstrap_ratio
-from softcam.results import COLUMNS, KEYS, STATISTICS, read_per_image
+from softcam.results import COLUMNS, KEYS, read_per_image
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,23 +34,23 @@ class Recorder:
     Args:
         n_boot: draws of a bootstrap interval.
         seed: of the draws.
-        file: where the per-image rows go; None takes a temporary file.
+        file: where the per-image rows go; None takes a temporary file, until `close`.
     """
 
     def __init__(self, n_boot: int = 1000, seed: int = 0, file: Path | None = None) -> None:
         self.n_boot, self.seed = n_boot, seed
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[tuple[Any, ...]] = []  # in the order of COLUMNS
         self.file = file
-        self._stack = ExitStack()
+        self._folder = ExitStack()
+        self._target = ExitStack()
         self._writer: Any = None
         self._blocks: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._held = 0
 
     def __enter__(self) -> Recorder:
         if self.file is None:
-            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="softcam-"))
+            folder = self._folder.enter_context(tempfile.TemporaryDirectory(prefix="softcam-"))
             self.file = Path(folder) / "per_image.parquet"
-        self._target = ExitStack()
         self._path = self._target.enter_context(atomic_path(self.file))
         return self
 
@@ -60,17 +62,15 @@ class Recorder:
     ) -> None:
         try:
             if kind is None:
-                self._flush()
-            if self._writer is not None:
-                self._writer.close()
-            self._target.__exit__(kind, error, trace)
+                self._flush(at_end=True)
         except BaseException:
-            self.close()
+            self._target.__exit__(*sys.exc_info())  # the half-written file goes
             raise
+        self._target.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Forget the temporary file, where there is one."""
-        self._stack.close()
+        self._folder.close()
 
     def add_ratios(
         self,
@@ -126,8 +126,7 @@ class Recorder:
     def _row(self, keys: dict[str, Any], interval: Interval, n: int, n_excluded: int) -> None:
         value, low, high = (float(each) for each in interval)
         kind = interval.kind if np.isfinite(low) else f"none: {interval.reason}"
-        numbers = (value, low, high, kind, n, n_excluded)
-        self.rows.append({**keys, **dict(zip(STATISTICS, numbers, strict=True))})
+        self.rows.append((*keys.values(), value, low, high, kind, n, n_excluded))
 
     def _images(
         self,
@@ -137,19 +136,26 @@ class Recorder:
         values: np.ndarray,
         weights: np.ndarray,
     ) -> None:
-        columns = {
-            "image_id": [data.ids[i] for i in indices],
-            "patient_id": [data.patients[i] for i in indices],
-            "value": np.asarray(values, np.float64),
-            "weight": np.asarray(weights, np.float64),
-        }
-        self._blocks.append((keys, columns))
-        self._held += len(indices)
-        if self._held >= BUFFER:
-            self._flush()
+        """Rows of single images; written as soon as there are `BUFFER` of them."""
+        start = 0
+        while start < len(indices):
+            part = slice(start, start + BUFFER - self._held)
+            columns: dict[str, Any] = {
+                "image_id": [data.ids[i] for i in indices[part]],
+                "patient_id": [data.patients[i] for i in indices[part]],
+                "value": np.asarray(values[part], np.float64),
+                "weight": np.asarray(weights[part], np.float64),
+            }
+            self._blocks.append((keys, columns))
+            self._held += len(columns["value"])
+            start += len(columns["value"])
+            if self._held >= BUFFER:
+                self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, at_end: bool = False) -> None:
         """Write what is held as one row group; words are dictionaries, for there are many rows."""
+        if not self._blocks and not (at_end and self._writer is None):
+            return
         import pyarrow
         from pyarrow import parquet
 
@@ -167,6 +173,7 @@ class Recorder:
         table = pyarrow.table(arrays)
         if self._writer is None:
             self._writer = parquet.ParquetWriter(self._path, table.schema)
+            self._target.callback(self._writer.close)  # before the file is moved or taken away
         self._writer.write_table(table)
         self._blocks, self._held = [], 0
 
@@ -188,7 +195,7 @@ def _dictionary(words: Sequence[str], lengths: Sequence[int]) -> Any:
 
     known: dict[str, int] = {}
     codes = [known.setdefault(word, len(known)) for word in words]
-    indices = pyarrow.array(np.repeat(np.asarray(codes, np.int32), lengths))
+    indices = pyarrow.array(np.repeat(np.array(codes, np.int32), np.array(lengths, int)))
     return pyarrow.DictionaryArray.from_arrays(
         indices, pyarrow.array(list(known), pyarrow.string())
     )
@@ -209,10 +216,17 @@ def _filled(keys: Mapping[str, Any], measure: Measure, step: Any) -> dict[str, A
 
 
 def _dashed(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The key columns in their order, `-` where one does not apply."""
     return {name: keys.get(name, "-") for name in KEYS}
 
 
 def patient_groups(data: ImageSet, indices: np.ndarray) -> np.ndarray | None:
-    """The patient of each image, or None where every image is a patient of its own."""
-    patients = np.array([data.patients[i] for i in indices], object)
-    return None if len(set(patients)) == len(patients) else patients.astype(str)
+    """A number for the patient of each image, or None where every image is one of its own."""
+    patients = _patient_numbers(data.patients)[indices]
+    return None if len(np.unique(patients)) == len(patients) else patients
+
+
+@lru_cache(maxsize=2)
+def _patient_numbers(patients: tuple[str, ...]) -> np.ndarray:
+    """(N,): patients numbered in the order of their names."""
+    return np.unique(np.array(patients, str), return_inverse=True)[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from softcam.common import SoftCAMError, digest
 from softcam.data.records import ImageSet
 from softcam.evidence import SoftCAM
 from softcam.explainers import Explainer
+from softcam.shards import code_digest
 from softcam.wrappers import BlackBox
 
 __all__ = ["Model", "RunLike", "Subject", "open_run", "subjects"]
@@ -71,6 +73,16 @@ class Subject:
     def name(self) -> str:
         return f"{self.run.id} ({self.arm})"
 
+    def key(self, **more: Any) -> dict[str, Any]:
+        """What an answer of this model about an image of these data depends on, for `Shards`."""
+        data = self.data
+        return {
+            "model": self.digest,
+            "data": [data.fingerprint, data.split, *data.size, _ids_digest(data.ids)],
+            "code": code_digest(),
+            **more,
+        }
+
     def load(self) -> Model:
         """The model in eval mode, on the GPU where there is one."""
         model = self.run.converted() if self.arm == "converted" else self.run.model()
@@ -81,13 +93,18 @@ class Subject:
 
 
 def model_digest(model: Model) -> str:
-    """SHA-256 over the architecture and every weight and buffer."""
+    """SHA-256 over the architecture and every weight and buffer, the normalisation's too."""
     parts: list[Any] = [repr(model), model.link]
-    for name, value in model.state_dict().items():
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
         value = value.detach().cpu().contiguous()
         parts += [f"{name} {value.dtype} {tuple(value.shape)}"]
         parts += [value.view(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""]
     return digest(*parts)
+
+
+@lru_cache(maxsize=4)
+def _ids_digest(ids: tuple[str, ...]) -> str:
+    return digest(*ids)
 
 
 @torch.no_grad()

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from softcam.common import digest
-from softcam.evaluate.maps import Source
+from softcam.evaluate.maps import Source, method_code
 from softcam.evaluate.question import Question, output_index
 from softcam.evaluate.recorder import Recorder
 from softcam.evaluate.subjects import Model, Subject
 from softcam.metrics import Measure, Ratios, bootstrap_statistic, evidence_on
 from softcam.metrics.causal import MARGINS
 from softcam.sanity import cascade, label_randomisation
-from softcam.shards import code_digest, kept
+from softcam.shards import Shards, kept
 from softcam.twins import TwinEffects, twin_effects
 
+PIECE = 64  # images a piece on disk
 DRAWS = 3  # cascades an image; a single one hangs on the few weights of a random head
 
 __all__ = ["Cases", "add_cascade", "add_label_randomisation", "add_twins", "twin_cases"]
@@ -46,7 +47,7 @@ def twin_cases(
     subject: Subject, model: Model, question: Question, logits: np.ndarray, progress: bool
 ) -> Cases:
     """Ask the model about every twin of the twinned images; kept with the run."""
-    key = _key(subject, question.twinned)
+    key = subject.key(twinned=digest(question.twinned.tobytes()))
 
     def compute() -> dict[str, np.ndarray]:
         return twin_effects(model, subject.data, question.twinned, progress=progress).arrays()
@@ -141,19 +142,18 @@ def add_cascade(
 ) -> None:
     """Maps of the trained network against those of the same network, drawn anew from the top."""
     indices = question.occluded
-    images = subject.data.batch(indices)
-    targets = output_index(question.targets[indices], subject.outputs)
     for method in subject.methods:
-        key = _key(subject, indices, method=method.name, seed=seed)
+        code = method_code(method)
+        key = subject.key(method=method.name, function=code, seed=seed, target=question.name)
+        root = None if code is None else subject.cache
+        shards = Shards.open(root, f"cascade-{method.name}", key, PIECE)
 
-        def compute(method: Any = method) -> dict[str, np.ndarray]:
-            return _arrays(
-                cascade(model, images, targets, [method.name], seed=seed, draws=DRAWS).ratios
-            )
+        def compute(rows: np.ndarray, name: str = method.name) -> dict[str, np.ndarray]:
+            asked = _asked(subject, question, indices[rows], model)
+            return _arrays(cascade(model, *asked, [name], seed=seed, draws=DRAWS).ratios)
 
-        found = _ratios(kept(subject.cache, f"cascade-{method.name}", key, compute))
-        step(len(indices))
-        _add(recorder, subject, question, measures, found, indices)
+        shards.fill(indices, compute, step)
+        _add(recorder, subject, question, measures, _ratios(shards.take(indices)), indices)
 
 
 def add_label_randomisation(
@@ -165,11 +165,22 @@ def add_label_randomisation(
 ) -> None:
     """Maps of a network against those of one that was trained on shuffled labels."""
     indices = question.occluded
-    images = subject.data.batch(indices)
-    targets = output_index(question.targets[indices], subject.outputs)
     names = [method.name for method in subject.methods]
-    found = label_randomisation(*models, images, targets, names)
+    parts = []
+    for start in range(0, len(indices), PIECE):
+        asked = _asked(subject, question, indices[start : start + PIECE], models[0])
+        parts.append(label_randomisation(*models, *asked, names))
+    found = {key: Ratios.concatenate(part[key] for part in parts) for key in parts[0]}
     _add(recorder, subject, question, measures, found, indices)
+
+
+def _asked(
+    subject: Subject, question: Question, indices: np.ndarray, model: Model
+) -> tuple[Tensor, Tensor]:
+    """Images (n, 3, H, W) and the logit that is explained in each, where the model is."""
+    device = next(model.parameters()).device
+    targets = output_index(question.targets[indices], subject.outputs)
+    return subject.data.batch(indices).to(device), targets.to(device)
 
 
 def _add(
@@ -187,17 +198,6 @@ def _add(
         }  # fmt: skip
         for measure in measures:
             recorder.add_ratios(keys, measure, ratios, subject.data, indices)
-
-
-def _key(subject: Subject, indices: np.ndarray, **more: Any) -> dict[str, Any]:
-    data = subject.data
-    return {
-        "model": subject.digest,
-        "data": [data.fingerprint, data.split],
-        "ids": digest(*(data.ids[int(i)] for i in indices)),
-        "code": code_digest(),
-        **more,
-    }
 
 
 def _arrays(by_key: dict[tuple[str, str], Ratios]) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from softcam.common import SoftCAMError, write_text
 from softcam.report.maps import (
+    at_a_glance,
     faithfulness,
     fill_agreement,
     localisation,
@@ -22,7 +23,7 @@ from softcam.report.maps import (
     twins,
 )
 from softcam.report.tables import classification, controls, names_over_seeds, over_seeds, paired
-from softcam.results import read_per_image
+from softcam.results import read_per_image, read_table
 from softcam.seeds import with_seed_intervals
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def write_report(folder: str | Path) -> Path:
         paired=None if per_image is None else paired(table, per_image),
         controls=None if per_image is None else controls(table, per_image),
         classification=classification(table),
+        glance=at_a_glance(table),
         localisation=localisation(table),
         faithfulness=faithfulness(table),
         agreement=fill_agreement(table),
@@ -95,13 +97,11 @@ def write_report(folder: str | Path) -> Path:
 
 
 def _read_table(path: Path) -> pd.DataFrame | None:
-    import pandas as pd
-
     if not path.is_file():
         return None
-    table = pd.read_csv(path, dtype={"threshold": str, "step": str}, keep_default_na=True)
+    table = read_table(path)
     rank = {arm: i for i, arm in enumerate(_ARM_ORDER)}
-    table = table.sort_values("seed", kind="stable")
+    table = table.sort_values("seed", key=lambda seeds: seeds.astype(str), kind="stable")
     return table.sort_values("arm", key=lambda arms: arms.map(rank), kind="stable")
 
 

@@ -27,7 +27,61 @@ from softcam.report.cells import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["faithfulness", "fill_agreement", "localisation", "masked", "sanity", "twins"]
+__all__ = [
+    "at_a_glance",
+    "faithfulness",
+    "fill_agreement",
+    "localisation",
+    "masked",
+    "sanity",
+    "twins",
+]
+
+# They know nothing of the model, so they are the same for every arm.
+_REFERENCES = ("chance", "reference-ceiling", "random", "centre", "edge", "true-mask")
+_GLANCE = "10"  # of measures with steps, the one number in the first table
+
+
+def at_a_glance(table: pd.DataFrame | None) -> list[Table]:
+    """One row an arm and method, one column a measure: means over seeds."""
+    parts = []
+    for protocol in PROTOCOLS if table is not None else ():
+        assert table is not None
+        rows = of_protocol(table, protocol)
+        asked = [m for kind in ("map", "labelled") for m in named(kind, protocol, table)]
+        rows = rows[rows["metric"].isin([m.name for m in asked]) & (rows["n"] > 0)]
+        rows = default_gauge(rows[rows["step"].isin(("-", _GLANCE))])
+        if rows.empty:
+            continue
+        each = [rows[rows["metric"] == m.name] for m in asked]
+        shares = {i: share for own in each if len(own) for i, share in _shares(own).items()}
+        names = [m.name for m, own in zip(asked, each, strict=True) if len(own)]
+        part = _glance(rows.assign(share=[shares.get(i, math.nan) for i in rows.index]), names)
+        parts.append({**part, "title": titled("At a glance", protocol)})
+    return parts
+
+
+def _glance(rows: pd.DataFrame, names: list[str]) -> Table:
+    keys = [k for k in ("dataset", "model") if rows[k].nunique() > 1]
+    keys += [k for k in ("lambda1", "lambda2") if rows.groupby("arm")[k].nunique().max() > 1]
+    rows = _pooled(rows)
+    keys += ["arm", "method"]
+    body = []
+    for _, part in rows.groupby(keys, sort=False):
+        cells = []
+        for name in names:
+            own = part[part["metric"] == name]
+            value, share = own["value"].map(number).mean(), own["share"].mean()
+            beside = "" if math.isnan(share) else f" ({share:.0%})"
+            cells.append("-" if math.isnan(value) else f"{value:.3f}{beside}")
+        body.append([*(key(part.iloc[0][k]) for k in keys), *cells])
+    titles = [
+        f"{head}, k = {_GLANCE}"
+        if (rows[rows["metric"] == name]["step"] == _GLANCE).any()
+        else head
+        for name, head in zip(names, heads(rows, names), strict=True)
+    ]
+    return {"title": "", "head": [*keys, *titles], "body": body}
 
 
 def localisation(table: pd.DataFrame | None) -> list[Table]:
@@ -51,16 +105,19 @@ def _localisation(rows: pd.DataFrame, name: str) -> Table | None:
         return None
     column = "step" if rows["step"].nunique() > 1 else "metric"
     names = list(dict.fromkeys(rows[column]))
-    shares = {each: _shares(rows[rows[column] == each]) for each in names}
+    shares = {each: _worded(_shares(rows[rows[column] == each])) for each in names}
     part = wide(rows, ["method", "gauge"], names, column, {k: v for k, v in shares.items() if v})
     if part:
         part["title"] = name if column == "metric" else f"{name}, by number of patches k"
     return part
 
 
-def _shares(rows: pd.DataFrame) -> dict[Any, str]:
-    """(value - floor) / (ceiling - floor) of each row, with the random map of its run as floor."""
-    found: dict[Any, str] = {}
+def _shares(rows: pd.DataFrame) -> dict[Any, float]:
+    """(value - floor) / (ceiling - floor) of each row, with the random map of its run as floor.
+
+    NaN where the ceiling does not lie above the floor.
+    """
+    found: dict[Any, float] = {}
     for _, own in rows.groupby("run_id", sort=False):
         random, ceiling = (
             own[own["method"] == name]["value"].map(number)
@@ -71,9 +128,22 @@ def _shares(rows: pd.DataFrame) -> dict[Any, str]:
         floor, top = float(random.iloc[0]), float(ceiling.iloc[0])
         room = top - floor if own["direction"].iloc[0] == "higher" else floor - top
         for i, value in own["value"].map(number).items():
-            share = (value - floor) / (top - floor) if room > 0 else math.nan
-            found[i] = "ceiling not above floor" if not room > 0 else f"{share:.0%}"
+            found[i] = (value - floor) / (top - floor) if room > 0 else math.nan
     return found
+
+
+def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
+    """The references once for all arms, at the end."""
+    shared = rows["method"].isin(_REFERENCES)
+    rows = rows.assign(arm=rows["arm"].mask(shared, "any"))
+    return rows.assign(last=shared).sort_values("last", kind="stable").drop(columns="last")
+
+
+def _worded(shares: dict[Any, float]) -> dict[Any, str]:
+    return {
+        i: "ceiling not above floor" if math.isnan(share) else f"{share:.0%}"
+        for i, share in shares.items()
+    }
 
 
 def faithfulness(table: pd.DataFrame | None) -> list[Table]:
@@ -99,6 +169,7 @@ def _crossed(rows: pd.DataFrame, name: str, table: pd.DataFrame) -> Table:
     model = rows["occluded_run"].map(runs["arm"]).fillna(rows["occluded_run"])
     rows = rows.assign(occluded=model, own=rows["occluded_run"].map(runs["seed"]) == rows["seed"])
     rows = rows[rows["own"] | (rows["arm"] == "outside")]
+    rows = _pooled(rows)
     models = list(dict.fromkeys(rows["occluded"]))
     keys = [
         k for k in ("dataset", "lambda1", "lambda2") if rows.groupby("arm")[k].nunique().max() > 1
@@ -161,12 +232,13 @@ def twins(table: pd.DataFrame | None) -> list[Table]:
     if table is None:
         return []
     names = [m.name for m in named("twin", "corrected", table)]
+    found = default_gauge(table[table["metric"].isin(names) & (table["n"] > 0)])
     parts = []
-    for finding in table[table["metric"].isin(names)]["finding"].unique():
-        rows = table[table["metric"].isin(names) & (table["finding"] == finding)]
-        part = wide(rows[rows["n"] > 0], ["method", "gauge"], names)
+    for (finding, step), rows in found.groupby(["finding", "step"], sort=False):
+        part = wide(rows, ["method"], names)
         if part:
-            parts.append({**part, "title": str(finding)})
+            beside = "" if step == "0" else f", widened by {step} cell"
+            parts.append({**part, "title": f"{finding}{beside}"})
     return parts
 
 

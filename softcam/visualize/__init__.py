@@ -5,6 +5,7 @@ Every function returns a matplotlib `Figure` (a notebook shows it) and writes no
 
 from softcam.visualize.curves import (
     deletion_curves,
+    insertion_curves,
     lambda_plot,
     patch_curves,
     reliability_diagram,
@@ -29,6 +30,7 @@ __all__ = [
     "deletion_curves",
     "describe",
     "gallery",
+    "insertion_curves",
     "lambda_plot",
     "montage",
     "new_figure",

@@ -1,4 +1,4 @@
-"""Numbers as curves: training, deletion, top-k patches, the weight of the penalty, calibration.
+"""Numbers as curves: training, occlusion, top-k patches, the weight of the penalty, calibration.
 
 Everything is drawn from tables of the run directory (`history.csv`, `results.csv`); a band is the
 interval that stands in the table.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "deletion_curves",
+    "insertion_curves",
     "lambda_plot",
     "patch_curves",
     "reliability_diagram",
@@ -28,8 +29,16 @@ __all__ = [
 ]
 
 # Table entries that nobody has to beat, only to know: drawn in grey.
-_REFERENCES = ("random", "centre", "true-mask", "reference-ceiling")
-_DASHES = ("--", ":", "-.", (0, (6, 2)))
+_REFERENCES = ("random", "centre", "edge", "true-mask", "reference-ceiling")
+_DASHES = ("--", ":", "-.", (0, (6, 2)), (0, (1, 3)))
+
+_ANSWERS = {  # what is drawn along the vertical axis
+    "deletion-prediction": "share still predicted",
+    "deletion-probability": "probability, relative to the start",
+    "deletion-confidence": "confidence, relative to the start",
+    "insertion-prediction": "share already predicted",
+    "insertion-probability": "probability, relative to the whole image",
+}
 
 
 def training_history(
@@ -67,19 +76,33 @@ def deletion_curves(
     title: str = "",
     metric: str = "deletion-prediction",
 ) -> Figure:
-    """Score against the number of hidden patches; lower is more faithful to the model.
+    """Score against the number of hidden tiles; lower is more faithful to the model.
 
     Args:
-        table: rows of `results.csv`; a column `label` names the lines, else arm, method and
-            gauge do, as far as they differ.
-        metric: `deletion-prediction` or `deletion-probability`.
+        table: rows of `results.csv`; a column `label` names the lines, else what differs does:
+            arm, method, gauge, fill, protocol, and the occluded run where maps of one run are
+            ranked on several.
+        metric: `deletion-prediction`, `deletion-probability`, or `deletion-confidence` of the
+            paper's protocol.
     """
-    labels = {
-        "deletion-prediction": "share still predicted",
-        "deletion-probability": "probability, relative to the start",
-    }
-    y = labels[choose("deletion curve", metric, labels)]
-    return _step_curves(table, metric, label, "patches hidden", y, title)
+    choose("deletion curve", metric, [name for name in _ANSWERS if name.startswith("deletion")])
+    return _step_curves(table, metric, label, "tiles hidden", _ANSWERS[metric], title)
+
+
+def insertion_curves(
+    table: pd.DataFrame,
+    label: str = "label",
+    title: str = "",
+    metric: str = "insertion-prediction",
+) -> Figure:
+    """Score against the share of tiles shown, the brightest first; higher is more faithful.
+
+    Args:
+        table: as in `deletion_curves`.
+        metric: `insertion-prediction` or `insertion-probability`.
+    """
+    choose("insertion curve", metric, [name for name in _ANSWERS if name.startswith("insertion")])
+    return _step_curves(table, metric, label, "% of tiles shown", _ANSWERS[metric], title)
 
 
 def patch_curves(table: pd.DataFrame, label: str = "label", title: str = "") -> Figure:
@@ -112,7 +135,10 @@ def _step_curves(
         numbers = ["step", "value", "ci_low", "ci_high"]
         line = line[numbers].astype(float).groupby("step", as_index=False).mean()
         if reference:
-            style: dict[str, Any] = {"color": FLOOR, "linestyle": _DASHES[references % 4]}
+            style: dict[str, Any] = {
+                "color": FLOOR,
+                "linestyle": _DASHES[references % len(_DASHES)],
+            }
             references += 1
         else:
             style, k = _line(k), k + 1
@@ -127,7 +153,10 @@ def _step_curves(
 
 def _row_labels(rows: pd.DataFrame, pool_references: bool) -> pd.Series:
     """The columns that differ between lines, joined: nothing is said that is the same for all."""
-    parts = [c for c in ("arm", "seed", "method", "gauge", "fill") if rows[c].nunique() > 1]
+    columns = ("arm", "seed", "method", "gauge", "fill", "protocol")
+    parts = [c for c in columns if c in rows and rows[c].nunique() > 1]
+    if "occluded_run" in rows and (rows.groupby("run_id")["occluded_run"].nunique() > 1).any():
+        rows, parts = rows.assign(on="on " + rows["occluded_run"].astype(str)), [*parts, "on"]
     joined = rows[parts or ["method"]].astype(str).agg(", ".join, axis=1)
     joined = joined.str.replace(", -", "", regex=False)
     pooled = rows["method"].isin(_REFERENCES) & pool_references

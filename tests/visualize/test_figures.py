@@ -15,6 +15,7 @@ from softcam.visualize import (
     deletion_curves,
     describe,
     gallery,
+    insertion_curves,
     lambda_plot,
     montage,
     new_figure,
@@ -159,7 +160,12 @@ def curve(method: str, metric: str, values: list[float]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    "draw, metric", [(patch_curves, "patch-precision"), (deletion_curves, "deletion-prediction")]
+    "draw, metric",
+    [
+        (patch_curves, "patch-precision"),
+        (deletion_curves, "deletion-prediction"),
+        (insertion_curves, "insertion-prediction"),
+    ],
 )
 def test_curves_are_the_rows_of_the_table_in_order_of_their_steps(draw, metric) -> None:
     values = list(np.linspace(0, 1, 12))  # "10" sorts before "2" as a word
@@ -186,6 +192,34 @@ def test_floors_of_several_runs_are_one_line_where_they_hang_on_the_images() -> 
     deletion = [line.get_label() for line in deletion_curves(table).axes[0].lines]
     assert sorted(patches) == ["black-box, softcam", "random", "sparse, softcam"]
     assert len(deletion) == 4, "each model has a random order of its own"
+
+
+def test_every_reference_is_grey_and_has_a_dash_of_its_own() -> None:
+    names = ["softcam", "random", "centre", "edge", "true-mask", "reference-ceiling"]
+    metric = "insertion-prediction"
+    table = pd.concat([curve(name, metric, [0.2, 0.4]) for name in names])
+    lines = {line.get_label(): line for line in insertion_curves(table).axes[0].lines}
+    grey = {lines[name].get_color() for name in names[1:]}
+    assert len(grey) == 1 and lines["softcam"].get_color() not in grey
+    dashes = {str(lines[name]._unscaled_dash_pattern) for name in names}
+    assert len(dashes) == len(names)
+
+
+def test_a_crossed_table_names_the_occluded_run_only_where_maps_met_several() -> None:
+    def rows(run: str, on: str) -> pd.DataFrame:
+        values = curve("softcam", "deletion-prediction", [0.2, 0.4])
+        return values.assign(arm=run, run_id=run, occluded_run=on, protocol="corrected")
+
+    own = pd.concat([rows("a", "a"), rows("b", "b")])
+    assert [line.get_label() for line in deletion_curves(own).axes[0].lines] == ["a", "b"]
+    crossed = pd.concat([own, rows("b", "a")])
+    named = [line.get_label() for line in deletion_curves(crossed).axes[0].lines]
+    assert sorted(named) == ["a, on a", "b, on a", "b, on b"]
+    twice = pd.concat([own, own.assign(fill="blur", protocol="paper")])
+    named = [line.get_label() for line in deletion_curves(twice).axes[0].lines]
+    assert len(named) == 4 and "a, blur, paper" in named
+    with pytest.raises(UnknownNameError, match="deletion-prediction"):
+        deletion_curves(own, metric="insertion-prediction")
 
 
 def test_training_history_leaves_out_what_is_missing() -> None:

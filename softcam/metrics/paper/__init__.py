@@ -15,6 +15,8 @@ from softcam.metrics.paper.patches import (
     patch_precision_all,
     patch_precision_positive,
     patch_precision_tp,
+    patch_scores,
+    select_cells,
 )
 from softcam.metrics.paper.pointing_game import pointing_game_counts
 from softcam.metrics.paper.quirks import CORRECTED, PUBLIC, TRAPS, Quirks
@@ -52,5 +54,7 @@ __all__ = [
     "patch_precision_all",
     "patch_precision_positive",
     "patch_precision_tp",
+    "patch_scores",
     "pointing_game_counts",
+    "select_cells",
 ]
