@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from softcam.proof import Dropouts, NotThisWay, first_output, probe_inputs
 
-__all__ = ["Cut", "cut_features", "find_by_graph", "find_by_verbs", "listed"]
+__all__ = ["Cut", "cut_features", "find_by_graph", "find_by_verbs", "listed", "trace", "truncated"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def find_by_graph(net: nn.Module) -> Cut:
     Raises:
         NotThisWay: it cannot be traced, has no final linear layer, or no feature map before it.
     """
-    graph = _trace(net, training=False)
+    graph = trace(net, training=False)
     module = fx.GraphModule(net, graph)
     shapes = _shapes(module, net)
     node, between = _output(graph), list[str]()
@@ -136,7 +136,7 @@ def cut_features(net: nn.Module, cut: Cut) -> fx.GraphModule:
         NotThisWay: the network takes other layers in training than in evaluation.
     """
     modes = {name: module.training for name, module in net.named_modules()}
-    train, evaluation = (_truncated(_trace(net, t), cut) for t in (True, False))
+    train, evaluation = (truncated(trace(net, t), cut) for t in (True, False))
     for name, module in net.named_modules():
         module.training = modes[name]
     net.add_module("_mode", _Mode().train(net.training))
@@ -174,7 +174,8 @@ def _listen_to_head(net: nn.Module, z: Tensor) -> tuple[list[float], list[str]]:
     return heard.rates, layers[:-1]
 
 
-def _trace(net: nn.Module, training: bool) -> fx.Graph:
+def trace(net: nn.Module, training: bool) -> fx.Graph:
+    """The graph of one forward pass in training or evaluation mode."""
     net.train(training)
     try:
         return _Tracer().trace(net)
@@ -249,7 +250,7 @@ def _describe(module: nn.Module, node: fx.Node) -> str:
     return getattr(node.target, "__name__", str(node.target))
 
 
-def _truncated(graph: fx.Graph, cut: Cut) -> fx.Graph:
+def truncated(graph: fx.Graph, cut: Cut) -> fx.Graph:
     """The graph that ends at Z, without whatever else the network computed."""
     z = next((node for node in graph.nodes if node.name == cut.node), None)
     if z is None:

@@ -37,6 +37,7 @@ NEEDED_BY = {  # which notebooks stop without it
     "safetensors": "00-07: weights",
     "accelerate": "04, 06: training",
     "captum": "02, 06: Grad-CAM",
+    "torchcam": "none: Score-CAM, Layer-CAM",
     "tensorboard": "04, 06: training curves",
     "tqdm": "01, 04, 06: progress",
     "filelock": "04, 06: one training a run directory",

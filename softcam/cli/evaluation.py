@@ -24,7 +24,10 @@ def evaluate(
     runs: Annotated[
         list[str] | None, typer.Argument(help="run directories, or DATASET for all its runs")
     ] = None,
-    methods: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(help="comma separated, or all; default: the usual ones"),
+    ] = None,
     metrics: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
     protocol: Annotated[str, typer.Option(help="corrected, paper or both")] = "corrected",
     split: str = "test",

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunLike", "evaluate", "evaluate_to", "measure_catalogue"]
 
+# SoftCAM, its post-hoc counterpart, and the controls. The others are asked for by name.
+USUAL = ("softcam", "grad-cam", "random", "centre", "edge")
 PROTOCOLS = ("corrected", "paper", "both")
 
 
@@ -175,7 +177,7 @@ def _job(
         )
     return Job(
         recorder=recorder, runs=opened,
-        methods=[get_explainer(name) for name in _names("method", methods, explainers())],
+        methods=[get_explainer(name) for name in _methods(methods)],
         measures=asked, every_measure=metrics is None, limit=limit, fills=_fills(fills),
         linear_limit=linear_limit, occlude=occlude, only=only, maps=[Path(each) for each in maps],
         data=data, **plain,
@@ -192,6 +194,14 @@ def _names(kind: str, given: str | Iterable[str] | None, known: Iterable[str]) -
             f"Known: {', '.join(known) or 'none'}."
         )
     return [choose(kind, name, known) for name in dict.fromkeys(names)]
+
+
+def _methods(given: str | Iterable[str] | None) -> list[str]:
+    """The methods asked for; None takes the usual ones, `all` every one that is registered."""
+    if given is None:
+        return list(USUAL)
+    named = [given] if isinstance(given, str) else list(given)
+    return list(explainers()) if named == ["all"] else _names("method", named, explainers())
 
 
 def _fills(fills: Any) -> list[Any]:

@@ -64,7 +64,7 @@ class MapStore:
     Attributes:
         method: the explainer.
         shards: `logits` (n, C) and `maps` (n, C, h, w), or (n, 1, h, w) where the method has
-            one map for all classes.
+            one map for all classes, or is asked for the target's alone.
         link: of the model.
     """
 
@@ -73,11 +73,13 @@ class MapStore:
     link: str
 
     @classmethod
-    def open(cls, subject: Subject, model: Model, method: Explainer) -> MapStore:
+    def open(
+        cls, subject: Subject, model: Model, method: Explainer, question: Question
+    ) -> MapStore:
         """The store of this model and method; filled by `fill`."""
         code = method_code(method)
         root = None if code is None else subject.cache
-        key = subject.key(method=method.name, function=code)
+        key = subject.key(method=method.name, function=code, target=question.name)
         return cls(method, Shards.open(root, f"maps-{method.name}", key, BATCH), model.link)
 
     def fill(
@@ -90,7 +92,7 @@ class MapStore:
         def compute(rows: np.ndarray) -> dict[str, np.ndarray]:
             indices = images[rows]
             pixels = subject.data.batch(indices).to(device)
-            if self.method.gauges != ("-",):
+            if self.every_class:
                 logits, maps = class_maps(self.method.name, model, pixels)
                 self._check(maps, 4, len(rows))
                 return {"logits": _array(logits), "maps": _array(maps)}
@@ -104,10 +106,19 @@ class MapStore:
     def read(self, gauge: str, indices: np.ndarray, classes: np.ndarray) -> Tensor:
         """Maps (n, h, w) of these images and classes in one gauge."""
         found = {name: torch.from_numpy(each) for name, each in self.shards.take(indices).items()}
-        if gauge == "-":
+        if "logits" not in found:
             return found["maps"][:, 0]
         targets = output_index(classes, found["logits"].shape[1])
         return in_gauge(gauge, found["maps"], found["logits"], targets)
+
+    @property
+    def every_class(self) -> bool:
+        """Whether the maps of all classes are computed, from which the gauges are read.
+
+        A method without gauges, or one that is run anew for each class, explains the target.
+        """
+        one_by_one = self.method.all_classes is None and self.method.gauges == ("raw",)
+        return self.method.gauges != ("-",) and not one_by_one
 
     def _check(self, maps: Tensor, axes: int, images: int) -> None:
         if maps.ndim != axes or len(maps) != images:
@@ -124,11 +135,12 @@ def sources_of(
     """Every method of a subject in each of its gauges, with all maps of these images computed."""
     found = []
     for method in subject.methods:
-        store = MapStore.open(subject, model, method)
+        store = MapStore.open(subject, model, method, question)
         store.fill(subject, model, question, images, step)
         for gauges in _gauges(method, store.link, subject.outputs):
             read = _reader(store, gauges[0])
-            found.append(Source(subject.keys, method.name, gauges, read))
+            whole = store.every_class or gauges == ("-",)
+            found.append(Source(subject.keys, method.name, gauges, read, every_class=whole))
     return found
 
 

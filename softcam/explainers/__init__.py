@@ -1,7 +1,10 @@
 """Methods that explain a prediction, one file a method, looked up by name.
 
-`softcam` (the evidence maps), `grad-cam` (the post-hoc baseline) and the controls `random`,
-`centre` and `edge`. See `registry` for the signature and for how to add one.
+`softcam` reads the evidence maps. Its rivals: from the paper `grad-cam`, `guided-backprop`,
+`integrated-gradients`, `score-cam` and `layer-cam`; `cam`, `hires-cam`, `eigen-cam`, `fm-g-cam`,
+`opti-cam`, `rise` and `superpixels` besides. The controls `random`, `centre`, `edge` and
+`fake-cam` know no model. `broad_cam.broad_cam` and `fam.fam` make a method from data and are
+experimental. See `registry` for the signature and for how to add one.
 """
 
 from softcam.explainers import (

@@ -32,8 +32,13 @@ def gauge_maps(
         with torch.no_grad():
             logits = model(images)
         return logits, {"-": method(model, images, targets).detach()}
+    if method.gauges == ("raw",) and method.all_classes is None:  # the target's map is enough
+        with torch.no_grad():
+            logits = model(images)
+        return logits, {"raw": method(model, images, targets).detach()}
     logits, every = class_maps(method.name, model, images)
-    return logits, read_gauges(every, logits, targets, getattr(model, "link", "softmax"))
+    found = read_gauges(every, logits, targets, getattr(model, "link", "softmax"))
+    return logits, {name: maps for name, maps in found.items() if name in method.gauges}
 
 
 def read_gauges(

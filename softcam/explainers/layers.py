@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from softcam.common import SoftCAMError, UnknownNameError
-from softcam.cut import Cut, _trace, _truncated, find_by_graph
+from softcam.cut import Cut, find_by_graph, trace, truncated
 from softcam.proof import NotThisWay, probe_copy, quiet
 
 __all__ = ["Head", "cut_last", "cut_named"]
@@ -102,8 +102,8 @@ def _cut_by_graph(net: nn.Module, x: Tensor) -> tuple[Tensor, Head]:
     cut = _find_cut(net)
     if cut is None:
         raise NotThisWay("it has no graph that ends in a linear layer")
-    front = fx.GraphModule(net, _truncated(_trace(net, training=False), cut))
-    rest = fx.GraphModule(net, _behind(_trace(net, training=False), cut))
+    front = fx.GraphModule(net, truncated(trace(net, training=False), cut))
+    rest = fx.GraphModule(net, _behind(trace(net, training=False), cut))
     z = front(x)
     if not isinstance(z, Tensor) or not is_map(z):
         raise NotThisWay("the map has one cell only in an image of this size")
