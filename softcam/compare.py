@@ -82,6 +82,13 @@ def compare(
     """
     names = [each.name for each in (*measures(), *measures(protocol="paper"))]
     choose("measure", metric, dict.fromkeys([*names, *per_image["metric"].astype(str).unique()]))
+    protocols = set(per_image[per_image["metric"] == metric]["protocol"].astype(str))
+    for each in (*measures(), *measures(protocol="paper")):
+        if each.name == metric and each.joint != "-" and each.protocol in protocols:
+            raise SoftCAMError(
+                f"{metric!r} ({each.protocol}) has no paired difference image by image: its images "
+                f"hang together ({each.joint}). Compare another measure."
+            )
     if metric in STATISTICS:
         direction = str(get_measure(metric).direction)
         function = get_measure(metric).function
@@ -95,6 +102,8 @@ def compare(
 def verdict(low: float, high: float, direction: str) -> str:
     """Which of a and b is better by the interval of a - b: `a`, `b` or `neither`."""
     ahead = 0 if not (low > 0 or high < 0) else (1 if low > 0 else -1)
+    if direction not in ("higher", "lower"):
+        return "neither"
     return {1: "a", -1: "b", 0: "neither"}[-ahead if direction == "lower" else ahead]
 
 

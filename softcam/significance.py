@@ -151,7 +151,8 @@ def _wanted(
 ) -> pd.DataFrame:
     """The rows that may be compared, in the gauge that no zero can change where there is one."""
     both = (*measures(), *measures(protocol="paper"))
-    kinds = {f"{m.name} {m.protocol}": str(m.kind) for m in both}
+    testable = [m for m in both if m.direction != "none" and m.joint == "-"]
+    kinds = {f"{m.name} {m.protocol}": str(m.kind) for m in testable}
     rows = table[(table["n"] > 0) & (table["method"] != "true-mask")]
     protocols = rows["protocol"].replace("-", "corrected")
     kind = (rows["metric"] + " " + protocols).map(kinds)

@@ -94,7 +94,7 @@ class Recorder:
         for s, step in enumerate(steps[: ratios.numerator.shape[1]]):
             filled = _filled(keys, measure, step)
             value, low, high = (each[s] for each in interval)
-            one = Interval(value, low, high, interval.kind, interval.reason)
+            one = _honest(Interval(value, low, high, interval.kind, interval.reason), measure)
             self._row(filled, one, int(ratios.n[s]), int(ratios.n_excluded[s]))
             weights = ratios.denominator[:, s]
             kept = weights > 0
@@ -125,7 +125,8 @@ class Recorder:
 
     def _row(self, keys: dict[str, Any], interval: Interval, n: int, n_excluded: int) -> None:
         value, low, high = (float(each) for each in interval)
-        kind = interval.kind if np.isfinite(low) else f"none: {interval.reason}"
+        said = f"; {interval.reason}" if interval.reason else ""
+        kind = f"{interval.kind}{said}" if np.isfinite(low) else f"none: {interval.reason}"
         self.rows.append((*keys.values(), value, low, high, kind, n, n_excluded))
 
     def _images(
@@ -199,6 +200,17 @@ def _dictionary(words: Sequence[str], lengths: Sequence[int]) -> Any:
     return pyarrow.DictionaryArray.from_arrays(
         indices, pyarrow.array(list(known), pyarrow.string())
     )
+
+
+def _honest(interval: Interval, measure: Measure) -> Interval:
+    """The interval as far as images may be drawn one by one (`Measure.joint`)."""
+    if measure.joint == "classes":
+        nan = np.array(np.nan)
+        return Interval(interval.value, nan, nan, interval.kind, "a mean of class means")
+    if measure.joint == "opponents":
+        kind = f"{interval.kind}, those they are held against fixed: too narrow"
+        return Interval(interval.value, interval.low, interval.high, kind, interval.reason)
+    return interval
 
 
 def _filled(keys: Mapping[str, Any], measure: Measure, step: Any) -> dict[str, Any]:

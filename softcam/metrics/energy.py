@@ -40,7 +40,7 @@ def energy_outside(batch: MapBatch) -> Ratios:
 @measure(
     name="gini",
     title="Gini index of the map",
-    direction="higher",
+    direction="none",
     source="Hurley and Rickard 2009; as a measure of maps Chalasani et al., ICML 2020",
     gauge="zero",
 )

@@ -79,7 +79,7 @@ def reference_ceiling(
         chunk: images at a time.
     """
     measure = get_measure(measure) if isinstance(measure, str) else measure
-    sign = 1 if measure.direction == "higher" else -1
+    sign = -1 if measure.direction == "lower" else 1
     pooled, single = [], []
     for start in range(0, len(findings), chunk):
         marked = findings[start : start + chunk].cpu() != 0

@@ -19,7 +19,15 @@ from softcam.metrics.once import once
 from softcam.metrics.records import MapBatch, Ratios
 from softcam.metrics.registry import measure
 
-__all__ = ["LEVEL", "STEPS", "counted", "patch_count", "patch_precision", "select_patches"]
+__all__ = [
+    "LEVEL",
+    "STEPS",
+    "brighter",
+    "counted",
+    "patch_count",
+    "patch_precision",
+    "select_patches",
+]
 
 STEPS = tuple(range(1, 30))
 # Only patches brighter than this share of all patches are taken. It is a convention, not tuned.
@@ -53,7 +61,7 @@ def patch_precision(batch: MapBatch) -> Ratios:
 @measure(
     name="patch-count",
     title="Patches behind the precision",
-    direction="higher",
+    direction="none",
     unit="patches",
     source="how many of the first k patches an image has",
     gauge="order",
@@ -69,6 +77,18 @@ def patch_count(batch: MapBatch) -> Ratios:
     """
     taken = (_chosen(batch) >= 0) & batch.scored[:, None]
     return counted(batch, taken.cumsum(1))
+
+
+def brighter(scores: Tensor, level: float) -> Tensor:
+    """Which of (B, n) scores are brighter than this share of all scores of their image, (B, n).
+
+    Where the brightest fill more than the rest of it with one and the same value, as in a mask
+    or a saturated map, it is these; of a constant map it is none.
+    """
+    cut = scores.kthvalue(max(1, math.ceil(level * scores.shape[1])), dim=1, keepdim=True).values
+    low, high = scores.aminmax(dim=1, keepdim=True)
+    plateau = (cut == high) & (high > low)
+    return (scores > cut) | (plateau & (scores == high))
 
 
 def counted(batch: MapBatch, counts: Tensor) -> Ratios:
@@ -106,8 +126,7 @@ def select_patches(scores: Tensor, grid: PatchGrid, k: int, level: float = LEVEL
     chosen = torch.full((images, k), -1, dtype=torch.long)
     if not cells:
         return chosen
-    threshold = scores.flatten(1).kthvalue(max(1, math.ceil(level * cells)), dim=1).values
-    left = scores.masked_fill(scores <= threshold[:, None, None], -torch.inf)
+    left = scores.masked_fill(~brighter(scores.flatten(1), level).view_as(scores), -torch.inf)
     image = torch.arange(images)[:, None, None]
     near = torch.arange(-grid.reach, grid.reach + 1)
     for step in range(k):

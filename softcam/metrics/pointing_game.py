@@ -35,6 +35,7 @@ SOURCE = "after Böhle et al., Convolutional dynamic alignment networks, CVPR 20
     source=SOURCE,
     kind="labelled",
     reads="disease",
+    joint="opponents",
     gauge="zero",
 )
 def pointing_game_share(maps: LabelledMaps, *, seed: int = 0) -> tuple[np.ndarray, Ratios]:
@@ -70,6 +71,7 @@ def pointing_game_share(maps: LabelledMaps, *, seed: int = 0) -> tuple[np.ndarra
     source=SOURCE,
     kind="labelled",
     reads="disease",
+    joint="opponents",
     gauge="order",
 )
 def pointing_game_peak(maps: LabelledMaps, *, seed: int = 0) -> tuple[np.ndarray, Ratios]:

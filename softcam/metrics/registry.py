@@ -22,8 +22,9 @@ __all__ = ["MapBatch", "Measure", "Ratios", "get_measure", "measure", "measure_m
 Kind = Literal["map", "labelled", "occlusion", "classification", "twin", "sanity"]
 Gauge = Literal["invariant", "order", "shift", "zero"]
 Reads = Literal["-", "deletion", "insertion", "masked", "disease"]
+Joint = Literal["-", "opponents", "classes"]
 Protocol = Literal["corrected", "paper"]
-Direction = Literal["higher", "lower", "one"]
+Direction = Literal["higher", "lower", "one", "none"]
 
 
 PIXELS = 2**22  # image pixels measured at a time
@@ -36,7 +37,8 @@ class Measure:
     Attributes:
         name: as in `results.csv`, `pointing-accuracy`.
         title: for people.
-        direction: which way is better; `one` where the value should be 1.
+        direction: which way is better; `one` where the value should be 1, `none` where it
+            has no merit of its own.
         unit: `share`, `logit`, ...
         source: where the definition comes from.
         kind: what `function` takes: `map` a `MapBatch`; `labelled` a `LabelledMaps`, the maps of
@@ -44,14 +46,17 @@ class Measure:
             images; `twin` the evidence on each part and the true change of the logit without
             it; `sanity` the agreement of two maps; `classification` labels, logits and the link.
         gauge: `invariant`: one map added to the maps of all classes changes nothing. `order`:
-            only the order of the values within the map counts, so a constant added to the map
-            changes nothing. `shift`: a constant added changes nothing, the distances between
+            only the order of the values at image size counts, so one constant added to every
+            map changes nothing. `shift`: a constant added changes nothing, the distances between
             the values count. `zero`: where the zero lies counts too. On the contrast of two
             classes every measure is invariant.
         steps: the values of k or the curve positions; None for a single number.
         threshold: for tables, `-` where there is none.
         interpolation: how the map is brought to the image; `-` where it is not.
         protocol: `corrected`, or `paper` with the quirks of the public code.
+        joint: why images cannot be drawn or swapped one by one: `opponents` where those of
+            several values are the same images, `classes` where the value is a mean of class
+            means; `-` where they can. Such a measure is not tested pairwise.
         reads: for kind `occlusion` which images the model was shown; for kind `labelled`
             `disease` where all maps are of one diseased class, the keyword `target`; else `-`.
         function: the measure itself.
@@ -69,6 +74,7 @@ class Measure:
     interpolation: str
     protocol: Protocol
     reads: Reads
+    joint: Joint
     function: Callable[..., Any]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -94,6 +100,7 @@ def measure(
     interpolation: str = "-",
     protocol: Protocol = "corrected",
     reads: Reads = "-",
+    joint: Joint = "-",
 ) -> Callable[[F], F]:
     """Enter a function into the list of measures; the function itself is left as it is.
 
@@ -107,7 +114,7 @@ def measure(
         _MEASURES[name, protocol] = Measure(
             name, title, direction, unit, source, kind, gauge,
             None if steps is None else tuple(steps), threshold, interpolation, protocol, reads,
-            function,
+            joint, function,
         )  # fmt: skip
         return function
 
@@ -136,6 +143,7 @@ def measure_maps(
     names: Iterable[str] | None = None,
     *,
     protocol: Protocol = "corrected",
+    predicted: Tensor | None = None,
     chunk: int | None = None,
 ) -> dict[str, Ratios]:
     """Several measures on many maps, each map brought to image size once.
@@ -145,12 +153,15 @@ def measure_maps(
         findings: (N, H, W) bool.
         names: which measures on maps; None takes all of them.
         protocol: `corrected` or `paper`.
+        predicted: (N,) bool, whether the explained class is the prediction; None leaves the
+            measures out that are over such images alone.
         chunk: images at a time; None takes about four million pixels, which bounds the memory.
     """
     if chunk is None:
         chunk = max(1, PIXELS // max(1, findings[:1].numel()))
     if names is None:
-        names = [each.name for each in measures("map", protocol)]
+        known = measures("map", protocol)
+        names = [m.name for m in known if predicted is not None or not m.name.endswith("-tp")]
     chosen = [get_measure(name, protocol) for name in names]
     for each in chosen:
         if each.kind != "map":
@@ -158,9 +169,14 @@ def measure_maps(
                 f"{each.name!r} is no measure on maps alone, its kind is {each.kind!r}: evaluate() "
                 "gives it what it takes."
             )
+    if predicted is None and any(each.name.endswith("-tp") for each in chosen):
+        raise SoftCAMError(
+            "a measure over correctly predicted images needs to know them: give `predicted`."
+        )
     parts: dict[str, list[Ratios]] = {each.name: [] for each in chosen}
     for start in range(0, max(len(maps), len(findings)), chunk):
-        batch = MapBatch(maps[start : start + chunk], findings[start : start + chunk])
+        rows = slice(start, start + chunk)
+        batch = MapBatch(maps[rows], findings[rows], None if predicted is None else predicted[rows])
         for each in chosen:
             parts[each.name].append(each(batch))
     return {name: Ratios.concatenate(each) for name, each in parts.items()}

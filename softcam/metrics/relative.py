@@ -69,7 +69,8 @@ def share_of_mask(
 
     Returns:
         Value and interval, 0-dimensional. NaN with a reason where the true mask does not beat a
-        random ranking: there is nothing to have a share of.
+        random ranking: there is nothing to have a share of. Bounds of NaN where its advantage is
+        not clear of zero, so that one end of the interval is open.
     """
     own = over_random(area, area_random, direction)
     truth = over_random(area_mask, area_random, direction)
@@ -88,6 +89,10 @@ def share_of_mask(
     if len(possible) and not possible.mean() > 0:
         reason = "the true mask ranks no better than chance, so there is nothing to have a share of"
         return replace(found, reason=reason)
+    clear = bootstrap_statistic(np.mean, possible, n_boot=n_boot, seed=seed, groups=kept)
+    if len(possible) > 1 and n_boot and not float(clear.low) > 0:
+        reason = "the true mask's advantage over a random ranking is not clear of zero"
+        return replace(found, low=np.array(np.nan), high=np.array(np.nan), reason=reason)
     return found
 
 

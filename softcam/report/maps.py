@@ -126,7 +126,7 @@ def _shares(rows: pd.DataFrame) -> dict[Any, float]:
         if random.empty or ceiling.empty:
             continue
         floor, top = float(random.iloc[0]), float(ceiling.iloc[0])
-        room = top - floor if own["direction"].iloc[0] == "higher" else floor - top
+        room = floor - top if own["direction"].iloc[0] == "lower" else top - floor
         for i, value in own["value"].map(number).items():
             found[i] = (value - floor) / (top - floor) if room > 0 else math.nan
     return found

@@ -131,12 +131,14 @@ def patches(cells: np.ndarray, finding: np.ndarray, level: float) -> list[bool]:
     scores = read_at(cells, [t + p / 2 for t in tops], [s + p / 2 for s in lefts], stride,
                      finding.shape)  # fmt: skip
     threshold = np.sort(scores.ravel())[int(np.ceil(level * scores.size)) - 1]
+    plateau = threshold == scores.max() > scores.min()
     ranked = sorted(
         (-scores[r, c], tops[r], lefts[c]) for r in range(len(tops)) for c in range(len(lefts))
     )
     taken: list[tuple[int, int]] = []
     for minus, top, left in ranked:
-        if -minus <= threshold or len(taken) == 29:
+        bright = -minus >= threshold if plateau else -minus > threshold
+        if not bright or len(taken) == 29:
             break
         # Two patches overlap by more than half a side where their offset is under half a side.
         if all(abs(top - t) * 2 >= p or abs(left - s) * 2 >= p for t, s in taken):

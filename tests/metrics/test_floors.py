@@ -70,7 +70,7 @@ def test_the_centre_map_peaks_in_the_middle_and_is_symmetric() -> None:
 @pytest.mark.parametrize("each", measures("map"), ids=lambda each: each.name)
 def test_the_ceiling_is_the_better_of_mask_and_best_cell(each: Measure) -> None:
     """Against every cell tried one by one, where the findings touch few of them."""
-    sign = 1 if each.direction == "higher" else -1
+    sign = -1 if each.direction == "lower" else 1
     findings, shape = squares(5, side=6), (4, 4)
     pooled = findings.double().reshape(5, 4, 8, 4, 8).mean((2, 4))
     references = [each(MapBatch(pooled, findings)).value]

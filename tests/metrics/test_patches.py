@@ -104,3 +104,16 @@ def test_the_count_is_what_the_precision_rests_on() -> None:
     assert count.denominator[:, 0].tolist() == [1, 1, 1, 1, 1, 0]
     assert count.numerator[4].tolist() == [0] * len(STEPS)
     assert (count.value <= np.arange(1, 30)).all()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.5])
+def test_the_mask_itself_is_measured_however_much_it_covers(share: float) -> None:
+    """A plateau of brightest patches fills more than the level leaves over, and is no constant."""
+    side = round(96 * share**0.5)
+    finding = torch.zeros(1, 96, 96, dtype=torch.bool)
+    finding[0, 10 : 10 + side, 20 : 20 + side] = True
+    ratios = patch_precision(MapBatch(finding.double(), finding))
+    assert ratios.n_excluded[0] == 0, f"a mask over {share:.0%} of the image was left out"
+    assert ratios.value[0] == 1, f"the first patch of a mask over {share:.0%} misses it"
+    holds = oracle.patches(finding[0].double().numpy(), finding[0].numpy(), LEVEL)
+    assert ratios.denominator[0, -1] == len(holds)

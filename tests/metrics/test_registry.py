@@ -19,7 +19,9 @@ def test_every_measure_declares_itself() -> None:
         names
     )  # fmt: skip
     for each in measures():
-        assert each.direction in ("higher", "lower", "one") and each.source and each.unit, each.name
+        assert each.direction in ("higher", "lower", "one", "none") and each.source and each.unit, (
+            each.name
+        )
         assert get_measure(each.name) is each
 
 
@@ -118,3 +120,15 @@ def test_ratios_refuse_what_cannot_be_averaged(
 ) -> None:
     with pytest.raises(SoftCAMError, match=says):
         Ratios(np.array(numerator), np.array(denominator))
+
+
+def test_a_measure_over_correct_images_asks_which_they_are() -> None:
+    maps, findings = torch.rand(3, 64, 64), torch.zeros(3, 512, 512, dtype=torch.bool)
+    findings[:, :80, :80] = True
+    name = "patch-precision-tp"
+    assert name not in measure_maps(maps, findings, protocol="paper")
+    with pytest.raises(SoftCAMError, match="give `predicted`"):
+        measure_maps(maps, findings, [name], protocol="paper")
+    right = torch.tensor([True, False, True])
+    found = measure_maps(8 * maps, findings, [name], protocol="paper", predicted=right, chunk=2)
+    assert found[name].n_excluded[0] == 1, "the wrongly predicted image counts as left out"

@@ -8,8 +8,6 @@ that have it in their neighbourhood, and all images are asked at once.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -17,7 +15,7 @@ from softcam.metrics.geometry import PatchGrid, enlarge, patch_maximum, read_pat
 from softcam.metrics.once import once
 from softcam.metrics.paper.cubic import check_side, cubic_read, cubic_resize
 from softcam.metrics.paper.quirks import PUBLIC, Quirks
-from softcam.metrics.patches import LEVEL, STEPS, counted
+from softcam.metrics.patches import LEVEL, STEPS, brighter, counted
 from softcam.metrics.records import MapBatch, Ratios
 from softcam.metrics.registry import measure
 
@@ -57,7 +55,11 @@ def patch_precision(batch: MapBatch, *, quirks: Quirks = PUBLIC) -> Ratios:
 
     The threshold, 1, is meant for evidence in logits. The public code does not say which one
     the post-hoc maps had; a map scaled to [0, 1] has no patch above it
-    (`patch_precision_positive`).
+    (`patch_precision_positive`). That holds for our controls too, whose random map lies in
+    [-1, 1); the public code's is uniform in [-10, 10) on 60 x 60 cells.
+
+    With several diseases the public code takes one map for all images, the mean of the maps of
+    class 1 and 2 (fundus) or that of class 1 (OCT); an evaluation here explains the label.
 
     Raises:
         SoftCAMError: images of another size than 512x512 or 496x496 px.
@@ -128,7 +130,7 @@ def patch_precision_all(batch: MapBatch, *, quirks: Quirks = PUBLIC) -> Ratios:
 @measure(
     name="patch-count",
     title="Patches behind the precision",
-    direction="higher",
+    direction="none",
     unit="patches",
     source=_SOURCE,
     gauge="zero",
@@ -184,8 +186,7 @@ def select_cells(scores: Tensor, quirks: Quirks = PUBLIC) -> Tensor:
     if quirks.absolute:
         bright = flat > quirks.threshold
     else:
-        cut = max(1, math.ceil(LEVEL * flat.shape[1]))
-        bright = flat > flat.kthvalue(cut, dim=1, keepdim=True).values
+        bright = brighter(flat, LEVEL)
     take = _take_chained if quirks.chained else _take_greedily
     return take(flat, bright, scores.shape[1], quirks)
 

@@ -30,6 +30,7 @@ OPPONENTS = 3
     direction="higher",
     source="SoftCAM; after Böhle et al., Convolutional dynamic alignment networks, CVPR 2021",
     kind="labelled",
+    joint="opponents",
     gauge="zero",
     threshold=str(LEVEL),
     protocol="paper",

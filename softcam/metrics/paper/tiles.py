@@ -134,6 +134,7 @@ def deletion_prediction(scores: OcclusionScores) -> Ratios:
     interpolation="cubic",
     protocol="paper",
     reads="deletion",
+    joint="classes",
 )
 def deletion_confidence(scores: OcclusionScores) -> Ratios:
     """Mean over classes c >= 1 of the mean over their images of min(p_i, p_0) / p_0.
@@ -183,6 +184,7 @@ def audc(scores: OcclusionScores) -> Ratios:
     interpolation="cubic",
     protocol="paper",
     reads="deletion",
+    joint="classes",
 )
 def audc_confidence(scores: OcclusionScores) -> Ratios:
     """Area under `deletion_confidence`, by trapezoids over n points from 0 to 1."""
