@@ -2,17 +2,22 @@
 
     python tools/study.py phantoms-cxr [--weights FILE] [--processes 2]
     python tools/study.py phantoms-cxr --conditions default --seeds 0 1    # a part of it
+    python tools/study.py rivals --train-only                              # no test image is read
 
 Runs lie where `softcam train` puts them; tables and reports go to runs/study/NAME/CONDITION/. What
-a study says under `evaluate` are keywords of `softcam.evaluate`.
+a study says under `evaluate` are keywords of `softcam.evaluate`. Under `tune`, options are tried on
+the first seed and chosen by the validation split, as the study's own words say.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import multiprocessing
 import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +25,149 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 STUDIES = Path(__file__).with_name("studies")
 log = logging.getLogger("study")
+Study = dict[str, Any]
+Changes = dict[str, Any]
 
 
-def cells(study: dict[str, Any]) -> list[tuple[str, int, str]]:
-    """(condition, seed, arm), in the order in which they are run."""
-    names, seeds = list(study["conditions"]), study["seeds"]
-    found = [(name, seed, arm) for seed in seeds for name in names for arm in study["arms"]]
-    once = study.get("arms_once", [])
-    return found + [(name, seeds[0], arm) for name in names for arm in once]
+@dataclass(frozen=True)
+class Cell:
+    """One training: where, with which seed, what, and with which changes to the profile."""
+
+    condition: str
+    seed: int
+    arm: str
+    changes: Changes = field(default_factory=dict)
 
 
-def train_one(job: tuple[dict[str, Any], str | None, tuple[str, int, str]]) -> str:
+def main() -> None:
+    """Train every cell, then measure one condition after the other."""
+    import yaml
+
+    words = _parser().parse_args()
+    study = yaml.safe_load((STUDIES / f"{words.study}.yaml").read_text(encoding="utf-8"))
+    chosen = words.conditions or study["conditions"]
+    study["conditions"] = {name: study["conditions"][name] for name in chosen}
+    seeds = words.seeds or study["seeds"]
+    if words.metrics:
+        study["evaluate"]["metrics"] = words.metrics
+    with multiprocessing.get_context("spawn").Pool(words.processes, maxtasksperchild=4) as pool:
+
+        def trained(cells: Sequence[Cell]) -> list[str]:
+            jobs = [(study, words.weights, cell) for cell in cells]
+            return pool.map(train_one, jobs, chunksize=1)
+
+        tried = tuning(study)
+        tuned = choose_tuned(study, list(zip(tried, trained(tried), strict=True)))
+        todo = [cell for cell in planned(study, tuned) if cell.seed in seeds]
+        paths = trained(todo)
+        if words.train_only:
+            return
+        for name in study["conditions"]:
+            own = [path for path, cell in zip(paths, todo, strict=True) if cell.condition == name]
+            log.warning("report: %s", pool.apply(evaluate_one, ((study, words.study, name, own),)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", choices=sorted(path.stem for path in STUDIES.glob("*.yaml")))
+    parser.add_argument("--weights", help="a local safetensors file for every run")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--conditions", nargs="+", help="only these")
+    parser.add_argument("--seeds", nargs="+", type=int, help="only these")
+    parser.add_argument("--metrics", nargs="+", help="only these; deletion curves cost most")
+    parser.add_argument("--train-only", action="store_true", help="leave the test split unread")
+    return parser
+
+
+def tuning(study: Study) -> list[Cell]:
+    """What is tried before the study proper, all on its first seed."""
+    tune, seed = study.get("tune", {}), study["seeds"][0]
+    return [
+        Cell(condition, seed, arm, changes)
+        for condition in study["conditions"]
+        for arm in ("black-box", "sparse")
+        for changes in tune.get(arm, [])
+    ]
+
+
+def choose_tuned(study: Study, tried: Iterable[tuple[Cell, str]]) -> dict[tuple[str, str], Changes]:
+    """(condition, arm) to the chosen changes, by the validation loss of the tried runs."""
+    losses: dict[tuple[str, str], list[tuple[Changes, float]]] = {}
+    for cell, path in tried:
+        done = json.loads((Path(path) / "done.json").read_text(encoding="utf-8"))
+        if done["select"] != "val_loss":
+            raise SystemExit(f"{path} was selected by {done['select']}: tuning needs val_loss")
+        losses.setdefault((cell.condition, cell.arm), []).append((cell.changes, done["value"]))
+    return {
+        key: lowest(found) if key[1] == "black-box" else largest(found, study["tune"]["slack"])
+        for key, found in losses.items()
+    }
+
+
+def lowest(found: Sequence[tuple[Changes, float]]) -> Changes:
+    """The changes of the lowest loss."""
+    return min(found, key=lambda each: each[1])[0]
+
+
+def largest(found: Sequence[tuple[Changes, float]], slack: float) -> Changes:
+    """The largest penalty whose loss lies at most `slack` above the lowest."""
+    least = min(loss for _, loss in found)
+    return max(
+        (changes for changes, loss in found if loss <= least + slack),
+        key=lambda changes: sum(changes.values()),
+    )
+
+
+def planned(study: Study, tuned: dict[tuple[str, str], Changes]) -> list[Cell]:
+    """Every training of the study, in the order in which they are run."""
+    seeds, found = study["seeds"], []
+    for seed in seeds:
+        for name in study["conditions"]:
+            arms = [*study["arms"], *(study.get("arms_once", []) if seed == seeds[0] else [])]
+            found += [Cell(name, seed, arm, changes_of(study, tuned, name, arm)) for arm in arms]
+            found += [
+                Cell(name, seed, arm, {**changes_of(study, tuned, name, arm), "model": model})
+                for model, own in study.get("rivals", {}).items()
+                for arm in own
+            ]
+    return found
+
+
+def changes_of(
+    study: Study, tuned: dict[tuple[str, str], Changes], condition: str, arm: str
+) -> Changes:
+    """What tuning says about an arm: its own choice, or its shares of the sparse arm's weight."""
+    if arm == "dense":
+        arm = "black-box"
+    if (condition, arm) in tuned:
+        return dict(tuned[condition, arm])
+    shares = study.get("tune", {}).get("follow", {}).get(arm, {})
+    weight = sum(tuned.get((condition, "sparse"), {}).values())
+    return {name: share * weight for name, share in shares.items()}
+
+
+def train_one(job: tuple[Study, str | None, Cell]) -> str:
     """Train one cell in a process of its own; returns the run's path."""
     import torch
 
     from softcam import load_profile, train
 
     torch.set_num_threads(1)  # two processes of one thread beat one process of two
-    study, weights, (condition, seed, arm) = job
-    options = dict(study["conditions"][condition])
+    study, weights, cell = job
+    options = dict(study["conditions"][cell.condition])
+    data = options.pop("data", None) or study["data"]
     if study.get("seed_of_data"):
-        options["seed"] = seed
-    changes = {**study.get("train", {}), "weights": weights, "seed": seed}
-    profile = load_profile(study["profile"])
-    config = profile.config(arm, data=study["data"], data_options=options, **changes)
+        options["seed"] = cell.seed
+    changes = {**study.get("train", {}), "weights": weights, "seed": cell.seed, **cell.changes}
+    config = load_profile(study["profile"]).config(
+        cell.arm, data=data, data_options=options, **changes
+    )
     path = train(config, progress=False).path
-    log.warning("trained %s, seed %d, %s: %s", condition, seed, arm, path.name)
+    log.warning("trained %s, seed %d, %s: %s", cell.condition, cell.seed, cell.arm, path.name)
     return str(path)
 
 
-def evaluate_one(job: tuple[dict[str, Any], str, str, list[str]]) -> str:
+def evaluate_one(job: tuple[Study, str, str, list[str]]) -> str:
     """Measure all runs of one condition; returns the report's path."""
     import torch
 
@@ -62,37 +180,6 @@ def evaluate_one(job: tuple[dict[str, Any], str, str, list[str]]) -> str:
     options = {"profile": study["profile"], "progress": False, **study["evaluate"]}
     folder = evaluate_to(runs_root() / "study" / name / condition, paths, **options)
     return str(write_report(folder))
-
-
-def main() -> None:
-    """Train every cell, then measure one condition after the other."""
-    import yaml
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study", choices=sorted(path.stem for path in STUDIES.glob("*.yaml")))
-    parser.add_argument("--weights", help="a local safetensors file for every run")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--conditions", nargs="+", help="only these")
-    parser.add_argument("--seeds", nargs="+", type=int, help="only these")
-    parser.add_argument("--metrics", nargs="+", help="only these; deletion curves cost most")
-    words = parser.parse_args()
-    study = yaml.safe_load((STUDIES / f"{words.study}.yaml").read_text(encoding="utf-8"))
-    chosen = words.conditions or study["conditions"]
-    study["conditions"] = {name: study["conditions"][name] for name in chosen}
-    study["seeds"] = words.seeds or study["seeds"]
-    if words.metrics:
-        study["evaluate"]["metrics"] = words.metrics
-    todo = cells(study)
-    with multiprocessing.get_context("spawn").Pool(words.processes, maxtasksperchild=4) as pool:
-        jobs = [(study, words.weights, cell) for cell in todo]
-        paths = pool.map(train_one, jobs, chunksize=1)
-        own = {
-            name: [path for path, cell in zip(paths, todo, strict=True) if cell[0] == name]
-            for name in study["conditions"]
-        }
-        measure = [(study, words.study, name, found) for name, found in own.items()]
-        for report in pool.imap(evaluate_one, measure, chunksize=1):
-            log.warning("report: %s", report)
 
 
 if __name__ == "__main__":
