@@ -42,6 +42,12 @@ def evaluate(
         str, typer.Option(help="own, all (every map on every network) or run ids")
     ] = "own",
     only: Annotated[str, typer.Option(help="all images, or those every run gets correct")] = "all",
+    post_hoc: Annotated[
+        str, typer.Option(help="arms whose networks post-hoc methods explain, comma separated")
+    ] = "black-box",
+    costly: Annotated[
+        str, typer.Option(help="methods of many passes: on a sample of the findings, or on all")
+    ] = "sample",
     maps: Annotated[
         list[Path] | None, typer.Option(help="maps.npz from elsewhere, may be repeated")
     ] = None,
@@ -79,8 +85,8 @@ def evaluate(
         folder, found, methods=_listed(methods), metrics=_listed(metrics), protocol=protocol,
         split=split, limit=limit, fills=_listed(fills) or (), linear_limit=linear_limit,
         occlude=occlude if occlude in ("own", "all") else _listed(occlude) or (), only=only,
-        maps=maps or (), data=images, n_boot=n_boot, seed=seed, profile=profile, cache=cache,
-        progress=progress,
+        post_hoc=_listed(post_hoc) or (), costly=costly, maps=maps or (), data=images,
+        n_boot=n_boot, seed=seed, profile=profile, cache=cache, progress=progress,
     )  # fmt: skip
     typer.echo(str(write_report(folder)))
 

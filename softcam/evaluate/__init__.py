@@ -25,6 +25,7 @@ from softcam.evaluate.subjects import RunLike, open_run
 from softcam.explainers import explainers, get_explainer
 from softcam.metrics import FILLS, Measure, fill_name, measures
 from softcam.results import write_table
+from softcam.runs import ARMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +63,8 @@ def evaluate(
     linear_limit: int = 16,
     occlude: str | Sequence[str] = "own",
     only: str = "all",
+    post_hoc: Sequence[str] = ("black-box",),
+    costly: str = "sample",
     maps: Sequence[str | Path] = (),
     data: ImageSet | None = None,
     n_boot: int = 1000,
@@ -93,6 +96,11 @@ def evaluate(
             the crossed table; or the ids of the runs to occlude, with every map.
         only: `all` images, or only those that every run predicts `correct`-ly, as in the paper's
             tables of activation precision.
+        post_hoc: the arms whose networks post-hoc methods explain; `["black-box", "sparse"]`
+            explains a SoftCAM's network that way, too.
+        costly: `sample`: a method of over 50 forward passes an image explains at most 64 seeded
+            findings, one of over 200 besides only the black box and the sparse SoftCAM of the
+            smallest seed (without its sanity checks elsewhere); `all`: every method everything.
         maps: files `maps.npz` with maps from elsewhere, see `softcam.outside`.
         data: the split they belong to, where there is no run.
         n_boot: draws of a bootstrap interval.
@@ -155,6 +163,8 @@ def _job(
     limit: int | None,
     occlude: str | Sequence[str],
     only: str,
+    post_hoc: Sequence[str],
+    costly: str,
     maps: Sequence[str | Path],
     data: ImageSet | None,
     **plain: Any,
@@ -170,6 +180,7 @@ def _job(
     if not isinstance(occlude, str) or occlude not in ("own", "all"):
         occlude = _names("run to occlude", occlude, [run.id for run in opened])
     choose("choice of images", only, ("all", "correct"))
+    choose("choice for costly methods", costly, ("sample", "all"))
     if linear_limit < 1 or (limit is not None and limit < 1) or recorder.n_boot < 0:
         raise SoftCAMError(
             f"expected limits of at least one image and n_boot >= 0, found limit={limit}, "
@@ -179,7 +190,8 @@ def _job(
         recorder=recorder, runs=opened,
         methods=[get_explainer(name) for name in _methods(methods)],
         measures=asked, every_measure=metrics is None, limit=limit, fills=_fills(fills),
-        linear_limit=linear_limit, occlude=occlude, only=only, maps=[Path(each) for each in maps],
+        linear_limit=linear_limit, occlude=occlude, only=only, costly=costly,
+        post_hoc=_names("arm", post_hoc, ARMS), maps=[Path(each) for each in maps],
         data=data, **plain,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from softcam.common import SoftCAMError, hides_bar
 from softcam.data.records import ImageSet
 from softcam.evaluate.classify import add_classification, predicted_targets
+from softcam.evaluate.costs import affordable, examined, first_networks, sampled
 from softcam.evaluate.elsewhere import examine_outside, open_outside, outside_keys
 from softcam.evaluate.localise import add_localisation, add_yardsticks
 from softcam.evaluate.maps import Source, predictions, sources_of
@@ -50,6 +51,8 @@ class Job:
     linear_limit: int
     occlude: str | Sequence[str]
     only: str
+    post_hoc: Sequence[str]
+    costly: str
     maps: Sequence[Path]
     data: ImageSet | None
     seed: int
@@ -58,14 +61,18 @@ class Job:
     cache: bool
     _ceilings: dict[Any, Any] = field(default_factory=dict, init=False)
     _logits: dict[str, np.ndarray] = field(default_factory=dict, init=False)
+    _first: set[str] = field(default_factory=set, init=False)
 
     def run(self) -> None:
         """Ask every question of every model, then every question about occluded images."""
         models = [
             subject
             for run in self.runs
-            for subject in subjects(run, self.methods, self.split, self.profile, self.cache)
+            for subject in subjects(
+                run, self.methods, self.split, self.profile, self.cache, self.post_hoc
+            )
         ]
+        self._first = first_networks(models)
         sets = [subject.data for subject in models] + [each for each in (self.data,) if each]
         for data in sets:
             self._check(data)
@@ -129,6 +136,8 @@ class Job:
     def _examine(self, subject: Subject, question: Question) -> list[Source]:
         """Everything that is asked of one model without hiding anything; returns its maps."""
         model, data = subject.load(), subject.data
+        if self.costly == "sample":
+            subject.methods = affordable(subject, model, self._first)
         logits = self._predict(subject, model)
         every = np.arange(len(data))
         add_classification(
@@ -139,7 +148,10 @@ class Job:
             sources = []
         else:
             with self._bar(f"{subject.name}: maps", len(images) * len(subject.methods)) as bar:
-                sources = sources_of(subject, model, question, images, bar.update)
+                sources = sources_of(
+                    subject, model, question, images, bar.update,
+                    lambda method: self._chosen(method, model, question),
+                )  # fmt: skip
         predicted = predicted_targets(logits, question.targets)
         about_maps = self._kind("map", "labelled")
         for source in sources:
@@ -148,6 +160,9 @@ class Job:
         self._twins(subject, model, question, logits, sources)
         self._sanity(subject, model, question)
         return sources
+
+    def _chosen(self, method: Explainer, model: Model, question: Question) -> np.ndarray | None:
+        return sampled(method, model, question, self.seed) if self.costly == "sample" else None
 
     def _classifying(self, data: ImageSet) -> list[Measure]:
         """Quadratic kappa only where it is asked for, or says more than accuracy."""
@@ -197,16 +212,20 @@ class Job:
     def _sanity(self, subject: Subject, model: Model, question: Question) -> None:
         if not subject.methods or not len(question.occluded):
             return
+        methods = subject.methods
+        if self.costly == "sample":
+            methods = examined(subject, model, self._first)
         redrawn = [m for m in self._kind("sanity") if m.steps is not None]
         if redrawn:
-            total = len(subject.methods) * len(question.occluded)
-            with self._bar(f"{subject.name}: sanity", total) as bar:
-                add_cascade(self.recorder, subject, model, question, redrawn, self.seed, bar.update)
+            with self._bar(f"{subject.name}: sanity", len(methods) * len(question.occluded)) as bar:
+                add_cascade(
+                    self.recorder, subject, model, question, redrawn, self.seed, bar.update, methods
+                )
         shuffled = [m for m in self._kind("sanity") if m.steps is None]
         other = self._label_twin(subject) if shuffled else None
         if other is not None:
             models = (model, other)
-            add_label_randomisation(self.recorder, subject, models, question, shuffled)
+            add_label_randomisation(self.recorder, subject, models, question, shuffled, methods)
 
     def _label_twin(self, subject: Subject) -> Model | None:
         """The network of the same configuration that was trained on shuffled labels."""

@@ -70,13 +70,14 @@ def add_localisation(
         predicted: (N,) bool, whether the target is the model's prediction.
     """
     keys = {**source.keys, "method": source.method, "target": question.name}
-    for group in _groups(measures, len(question.located)):
-        found = _measured(source, data, question, group, predicted)
+    located = source.among(question.located)
+    for group in _groups(measures, len(located)):
+        found = _measured(source, data, question.targets, located, group, predicted)
         for measure, ratios in zip(group, found, strict=True):
             for gauge in source.gauges:
                 own = {**keys, "gauge": gauge}
-                recorder.add_ratios(own, measure, ratios, data, question.located)
-    for measure in measures if source.every_class else ():
+                recorder.add_ratios(own, measure, ratios, data, located)
+    for measure in measures if source.every_class and source.images is None else ():
         if measure.kind == "labelled":
             _add_labelled(recorder, source, data, measure)
 
@@ -137,12 +138,12 @@ def _pooled(parts: Sequence[tuple[np.ndarray, Ratios]]) -> tuple[np.ndarray, Rat
 def _measured(
     source: Source,
     data: ImageSet,
-    question: Question,
+    targets: np.ndarray,
+    located: np.ndarray,
     measures: Sequence[Measure],
     predicted: np.ndarray,
 ) -> list[Ratios]:
     """Each measure over the located images."""
-    located = question.located
     if not len(located) or not measures:
         empty = [np.zeros((0, len(each.steps or (0,)))) for each in measures]
         return [Ratios(each, each) for each in empty]
@@ -150,7 +151,7 @@ def _measured(
     parts: list[list[Ratios]] = [[] for _ in measures]
     for start in range(0, len(located), findings.chunk):
         rows = slice(start, start + findings.chunk)
-        maps = source.read(located[rows], question.targets[located[rows]])
+        maps = source.read(located[rows], targets[located[rows]])
         batch = MapBatch(maps, findings[rows], torch.as_tensor(predicted[located[rows]]))
         for part, measure in zip(parts, measures, strict=True):
             part.append(measure(batch))

@@ -35,6 +35,7 @@ __all__ = [
 
 BATCH = 32  # images a forward pass, and a piece on disk
 Read = Callable[[np.ndarray, np.ndarray], Tensor]  # image indices, classes -> maps (n, h, w)
+Chosen = Callable[[Explainer], np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Source:
             contrast, to which no measure on maps is sensitive: measured once, listed twice.
         read: image indices and classes (n,) to maps (n, h, w); NaN where there is none.
         every_class: whether `read` gives a map of any class.
+        images: indices of the images that have a map, where they are a choice; None for all. The
+            others are NaN.
     """
 
     keys: Mapping[str, Any]
@@ -55,6 +58,11 @@ class Source:
     gauges: tuple[str, ...]
     read: Read
     every_class: bool = True
+    images: np.ndarray | None = None
+
+    def among(self, indices: np.ndarray) -> np.ndarray:
+        """Those of these images that have a map."""
+        return indices if self.images is None else indices[np.isin(indices, self.images)]
 
 
 @dataclass(frozen=True)
@@ -130,17 +138,24 @@ class MapStore:
 
 def sources_of(
     subject: Subject, model: Model, question: Question, images: np.ndarray,
-    step: Callable[[int], object],
+    step: Callable[[int], object], chosen: Chosen = lambda _: None,
 ) -> list[Source]:  # fmt: skip
-    """Every method of a subject in each of its gauges, with all maps of these images computed."""
+    """Every method of a subject in each of its gauges, with the maps of these images computed.
+
+    Args:
+        chosen: for a method the images it is asked about at most; None for all of them.
+    """
     found = []
     for method in subject.methods:
         store = MapStore.open(subject, model, method, question)
-        store.fill(subject, model, question, images, step)
+        among = chosen(method)
+        own = images if among is None else np.intersect1d(images, among)
+        store.fill(subject, model, question, own, step)
+        step(len(images) - len(own))
         for gauges in _gauges(method, store.link, subject.outputs):
-            read = _reader(store, gauges[0])
+            read = _reader(store, gauges[0], among)
             whole = store.every_class or gauges == ("-",)
-            found.append(Source(subject.keys, method.name, gauges, read, every_class=whole))
+            found.append(Source(subject.keys, method.name, gauges, read, whole, among))
     return found
 
 
@@ -209,8 +224,20 @@ def _class_gauges(link: str, outputs: int) -> list[tuple[str, ...]]:
     return [(name,) for name in GAUGES]
 
 
-def _reader(store: MapStore, gauge: str) -> Read:
-    return lambda indices, classes: store.read(gauge, indices, classes)
+def _reader(store: MapStore, gauge: str, among: np.ndarray | None) -> Read:
+    if among is None:
+        return lambda indices, classes: store.read(gauge, indices, classes)
+
+    def read(indices: np.ndarray, classes: np.ndarray) -> Tensor:
+        known = np.isin(indices, among)
+        if not known.any():
+            return torch.full((len(indices), 1, 1), torch.nan)
+        some = store.read(gauge, indices[known], classes[known])
+        maps = some.new_full((len(indices), *some.shape[1:]), torch.nan)
+        maps[torch.from_numpy(known)] = some
+        return maps
+
+    return read
 
 
 def _array(values: Tensor) -> np.ndarray:

@@ -18,6 +18,7 @@ from softcam.evaluate.maps import Source, method_code
 from softcam.evaluate.question import Question, output_index
 from softcam.evaluate.recorder import Recorder
 from softcam.evaluate.subjects import Model, Subject
+from softcam.explainers import Explainer
 from softcam.metrics import Measure, Ratios, bootstrap_statistic, evidence_on
 from softcam.metrics.causal import MARGINS
 from softcam.sanity import cascade, label_randomisation
@@ -139,10 +140,11 @@ def add_cascade(
     measures: Sequence[Measure],
     seed: int,
     step: Callable[[int], object],
+    methods: Sequence[Explainer],
 ) -> None:
     """Maps of the trained network against those of the same network, drawn anew from the top."""
     indices = question.occluded
-    for method in subject.methods:
+    for method in methods:
         code = method_code(method)
         key = subject.key(method=method.name, function=code, seed=seed, target=question.name)
         root = None if code is None else subject.cache
@@ -162,10 +164,11 @@ def add_label_randomisation(
     models: tuple[Model, Model],
     question: Question,
     measures: Sequence[Measure],
+    methods: Sequence[Explainer],
 ) -> None:
     """Maps of a network against those of one that was trained on shuffled labels."""
     indices = question.occluded
-    names = [method.name for method in subject.methods]
+    names = [method.name for method in methods]
     parts = []
     for start in range(0, len(indices), PIECE):
         asked = _asked(subject, question, indices[start : start + PIECE], models[0])

@@ -34,6 +34,7 @@ from softcam.explainers.registry import (
     explainer,
     explainers,
     get_explainer,
+    passes,
 )
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "layer_cam",
     "opti_cam",
     "optimise_masks",
+    "passes",
     "rise",
     "score_cam",
     "softcam",

@@ -30,7 +30,7 @@ SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
     paper="control; Adebayo et al., NeurIPS 2018, on why one is needed",
     cost="none",
     gauges=("-",),
-    needs="images",
+    needs="nothing",
 )
 def random(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     """Uniform in [-1, 1) at each cell, (B, h, w); the same image always gets the same map.
@@ -52,7 +52,7 @@ def _eight_bit(images: Tensor) -> Tensor:
     paper="control; the centre bias of photographs, Tatler, J. Vision 2007",
     cost="none",
     gauges=("-",),
-    needs="images",
+    needs="nothing",
 )
 def centre(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     """A Gaussian on the centre of the image, in (0, 1], the same for all images: (B, h, w)."""
@@ -66,7 +66,7 @@ def centre(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     paper="control; an edge detector, Adebayo et al., NeurIPS 2018",
     cost="none",
     gauges=("-",),
-    needs="images",
+    needs="nothing",
 )
 def edge(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     """How strong the edges of the image are in each cell, (B, h, w), 0 or more.

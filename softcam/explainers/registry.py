@@ -18,10 +18,19 @@ from softcam.common import SoftCAMError, choose
 from softcam.evidence import SoftCAM
 from softcam.explainers.features import undisturbed
 
-__all__ = ["Explainer", "class_maps", "explain_with", "explainer", "explainers", "get_explainer"]
+__all__ = [
+    "Explainer",
+    "class_maps",
+    "explain_with",
+    "explainer",
+    "explainers",
+    "get_explainer",
+    "passes",
+]
 
 Gauge = Literal["raw", "centred", "contrast", "-"]
-Needs = Literal["evidence", "features", "images"]
+Needs = Literal["evidence", "features", "images", "nothing"]
+Forwards = int | Literal["channels"]
 Explain = Callable[[nn.Module, Tensor, Tensor], Tensor]
 ClassMaps = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
 
@@ -36,12 +45,13 @@ class Explainer:
         paper: where it comes from.
         cost: what it takes beside the prediction, in words.
         gauges: the zeros in which its maps can be read; `-` where classes share one map.
-        needs: `evidence` (a SoftCAM), `features` (a net with a spatial map) or `images` (any).
+        needs: `evidence` (a SoftCAM), `features` (a net with a spatial map), `images` (any), or
+            `nothing` of the network but the size of its map: a control.
         function: (model, images, targets) to maps.
         all_classes: (model, images) to logits (B, C) and maps (B, C, h, w), where one pass
             serves all classes; None calls `function` once a class.
-        forwards: about how many forward passes of the whole network one image and class cost; an
-            evaluation gives costly methods fewer images.
+        forwards: about how many forward passes of the whole network one image and class cost,
+            `channels` for one a feature channel; an evaluation gives costly methods fewer images.
         experimental: whether the formula could not be checked against a published source; kept
             out of claims.
     """
@@ -54,7 +64,7 @@ class Explainer:
     needs: Needs
     function: Explain
     all_classes: ClassMaps | None = None
-    forwards: int = 1
+    forwards: Forwards = 1
     experimental: bool = False
 
     def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
@@ -73,7 +83,7 @@ def explainer(
     gauges: tuple[Gauge, ...],
     needs: Needs,
     all_classes: ClassMaps | None = None,
-    forwards: int = 1,
+    forwards: Forwards = 1,
     experimental: bool = False,
 ) -> Callable[[Explain], Explain]:
     """Register the decorated function under `name`; the fields are those of `Explainer`."""
@@ -101,6 +111,13 @@ def get_explainer(name: str) -> Explainer:
         UnknownNameError: no such method; the message carries the closest names.
     """
     return _EXPLAINERS[choose("method", name, _EXPLAINERS)]
+
+
+def passes(method: Explainer, model: nn.Module) -> int:
+    """About how many forward passes of this model one image and class cost."""
+    if method.forwards == "channels":
+        return int(model.num_features) + 1  # type: ignore[arg-type]
+    return method.forwards
 
 
 def explain_with(name: str, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def _all_classes(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     gauges=("raw",),
     needs="features",
     all_classes=_all_classes,
-    forwards=512,
+    forwards="channels",
 )
 @torch.no_grad()
 def score_cam(

@@ -24,7 +24,7 @@ from softcam.wrappers import Wrapper
 
 __all__ = ["occlude_regions", "segment", "superpixels"]
 
-REGIONS = 49
+REGIONS = 64
 COMPACTNESS = 0.1  # a colour distance of 0.1 of the range weighs as much as one region's side
 ROUNDS = 10
 

@@ -247,7 +247,7 @@ def test_catalogue_covers_the_story() -> None:
 
 
 def test_maps_with_nan_are_excluded_and_counted(tmp_path) -> None:
-    @explainer(name="broken", title="", paper="", cost="", gauges=("-",), needs="images")
+    @explainer(name="broken", title="", paper="", cost="", gauges=("-",), needs="nothing")
     def broken(model, images, targets):
         maps = images[:, 0, ::CELL, ::CELL].clone()
         maps[images.amax((1, 2, 3)) > 0.5] = float("nan")
@@ -272,7 +272,7 @@ def test_maps_with_nan_are_excluded_and_counted(tmp_path) -> None:
 
 
 def test_maps_of_the_wrong_shape_are_an_error_that_names_the_method() -> None:
-    @explainer(name="flat", title="", paper="", cost="", gauges=("-",), needs="images")
+    @explainer(name="flat", title="", paper="", cost="", gauges=("-",), needs="nothing")
     def flat(model, images, targets):
         return images.mean((1, 2, 3))
 

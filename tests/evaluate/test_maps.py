@@ -41,7 +41,7 @@ class Counter:
 
         _EXPLAINERS.pop("counted", None)
         register = explainer(
-            name="counted", title="", paper="", cost="", gauges=("-",), needs="images"
+            name="counted", title="", paper="", cost="", gauges=("-",), needs="nothing"
         )
         register(function or counted)
 
