@@ -220,3 +220,19 @@ def test_controls_and_pairs_with_corrected_p_values(tmp_path: Path, project: Pat
     assert "d sparse softcam pooled not clearly better than random (p " in text
     assert "d sparse 0 -0.490 [-0.490, -0.490], p 0.000" in text
     assert "d sparse pooled -0.490 [-0.490, -0.490], p 0.000" in text
+
+
+def test_a_question_asked_beforehand_is_answered_first(tmp_path: Path, project: Path) -> None:
+    import json
+
+    from softcam.results import write_results
+    from tests.test_claims import study
+
+    write_results(*study(), tmp_path)
+    asked = {"metric": "pixel-auprc", "effect": 0.05, "n_boot": 100, "n_draws": 500}
+    words = {"arm": "sparse", "against": "black-box"}
+    (tmp_path / "question.json").write_text(json.dumps({**asked, **words}))
+    text = text_of(write_report(tmp_path))
+    assert text.index("asked beforehand") < text.index("What was found")
+    worse, better = text.index("worse than layer-cam"), text.index("better than grad-cam")
+    assert worse < better, "what speaks against SoftCAM comes first"

@@ -16,6 +16,7 @@ import json
 import logging
 import multiprocessing
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +63,28 @@ def main() -> None:
         paths = trained(todo)
         if words.train_only:
             return
+        started = time.monotonic()
+        by_seed = grouped(study, todo, paths)
+        for _ in pool.imap_unordered(warm_one, by_seed, chunksize=1):
+            pass  # seed by seed, so that two processes have the same to do
+        whole = []
         for name in study["conditions"]:
             own = [path for path, cell in zip(paths, todo, strict=True) if cell.condition == name]
-            log.warning("report: %s", pool.apply(evaluate_one, ((study, words.study, name, own),)))
+            whole.append((study, words.study, name, own))
+        for report in pool.imap(evaluate_one, whole, chunksize=1):
+            log.warning("report: %s", report)
+        log.warning("evaluated in %.0f min", (time.monotonic() - started) / 60)
+
+
+def grouped(
+    study: Study, cells: Sequence[Cell], paths: Sequence[str]
+) -> list[tuple[Study, str, list[str], bool]]:
+    """For each condition and seed its runs, and whether the seed is the first."""
+    first = min(cell.seed for cell in cells)
+    groups: dict[tuple[str, int], list[str]] = {}
+    for cell, path in zip(cells, paths, strict=True):
+        groups.setdefault((cell.condition, cell.seed), []).append(path)
+    return [(study, name, own, seed == first) for (name, seed), own in groups.items()]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,18 +187,48 @@ def train_one(job: tuple[Study, str | None, Cell]) -> str:
     return str(path)
 
 
-def evaluate_one(job: tuple[Study, str, str, list[str]]) -> str:
-    """Measure all runs of one condition; returns the report's path."""
-    import torch
+def warm_one(job: tuple[Study, str, list[str], bool]) -> None:
+    """Ask everything of some runs, so that their answers lie in their caches."""
+    import tempfile
 
-    from softcam import write_report
-    from softcam.common import runs_root
     from softcam.evaluate import evaluate_to
 
+    study, _, paths, first = job
+    options = {**options_of(study), "n_boot": 0}
+    if not first and "methods" in options:
+        options["methods"] = [name for name in options["methods"] if not is_dearest(name)]
+    with tempfile.TemporaryDirectory() as folder:
+        evaluate_to(folder, paths, **options)
+
+
+def is_dearest(name: str) -> bool:
+    """Whether only the first seed's networks are explained by this method."""
+    from softcam.evaluate.costs import RARE
+    from softcam.explainers import get_explainer
+
+    forwards = get_explainer(name).forwards
+    return isinstance(forwards, int) and forwards > RARE
+
+
+def options_of(study: Study) -> dict[str, Any]:
+    """Keywords of `evaluate`."""
+    import torch
+
     torch.set_num_threads(1)
+    return {"profile": study["profile"], "progress": False, **study["evaluate"]}
+
+
+def evaluate_one(job: tuple[Study, str, str, list[str]]) -> str:
+    """Measure all runs of one condition; returns the report's path."""
+    from softcam import write_report
+    from softcam.common import runs_root, write_text
+    from softcam.evaluate import evaluate_to
+
     study, name, condition, paths = job
-    options = {"profile": study["profile"], "progress": False, **study["evaluate"]}
-    folder = evaluate_to(runs_root() / "study" / name / condition, paths, **options)
+    folder = runs_root() / "study" / name / condition
+    evaluate_to(folder, paths, **options_of(study))
+    if "claims" in study:
+        write_text(folder / "question.json", json.dumps(study["claims"], indent=2))
     return str(write_report(folder))
 
 

@@ -60,8 +60,13 @@ def examined(subject: Subject, model: Model, first: set[str]) -> list[Explainer]
 
 
 def sampled(method: Explainer, model: Model, question: Question, seed: int) -> np.ndarray | None:
-    """Indices of the images that a method explains; None for all of them."""
+    """Indices of the images that a method explains; None for all of them.
+
+    A seeded choice of the findings, and whatever small choice of images is occluded or twinned;
+    where these are drawn from the same images, they are among the first.
+    """
     if passes(method, model) <= COSTLY:
         return None
-    asked = (question.located, question.occluded, question.twinned)
-    return np.unique(np.concatenate([some_of(each, FINDINGS, seed) for each in asked]))
+    findings = some_of(question.located, FINDINGS, seed)
+    small = [each for each in (question.occluded, question.twinned) if len(each) <= FINDINGS]
+    return np.unique(np.concatenate([findings, *small]))

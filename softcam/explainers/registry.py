@@ -7,6 +7,7 @@ A new method is one file with one decorated function, imported in `softcam/expla
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -31,7 +32,7 @@ __all__ = [
 Gauge = Literal["raw", "centred", "contrast", "-"]
 Needs = Literal["evidence", "features", "images", "nothing"]
 Forwards = int | Literal["channels"]
-Explain = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Explain = Callable[..., Tensor]  # (model, images, targets), and `layer` where it takes one
 ClassMaps = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -47,7 +48,8 @@ class Explainer:
         gauges: the zeros in which its maps can be read; `-` where classes share one map.
         needs: `evidence` (a SoftCAM), `features` (a net with a spatial map), `images` (any), or
             `nothing` of the network but the size of its map: a control.
-        function: (model, images, targets) to maps.
+        function: (model, images, targets) to maps; one with a parameter `layer` can explain at
+            another layer than the last.
         all_classes: (model, images) to logits (B, C) and maps (B, C, h, w), where one pass
             serves all classes; None calls `function` once a class.
         forwards: about how many forward passes of the whole network one image and class cost,
@@ -69,6 +71,11 @@ class Explainer:
 
     def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         return self.function(model, images, targets)
+
+    @property
+    def takes_layer(self) -> bool:
+        """Whether the method can explain at a layer asked for by name."""
+        return "layer" in inspect.signature(self.function).parameters
 
 
 _EXPLAINERS: dict[str, Explainer] = {}
@@ -120,7 +127,9 @@ def passes(method: Explainer, model: nn.Module) -> int:
     return method.forwards
 
 
-def explain_with(name: str, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+def explain_with(
+    name: str, model: nn.Module, images: Tensor, targets: Tensor, *, layer: str | None = None
+) -> Tensor:
     """Explain one class an image, with everything checked before and after.
 
     Args:
@@ -128,20 +137,25 @@ def explain_with(name: str, model: nn.Module, images: Tensor, targets: Tensor) -
         model: `BlackBox`, `SoftCAM` or, where the method allows it, any classifier.
         images: (B, 3, H, W) float in [0, 1].
         targets: LongTensor (B,), the class to explain in each image.
+        layer: a name of `model.named_modules()` to explain at, for methods with a layer; None
+            takes the last feature map.
 
     Returns:
         (B, h, w): raw, signed, detached, at the method's own resolution.
 
     Raises:
-        SoftCAMError: the model does not give what the method needs, or targets of the wrong
-            length, type or range.
+        UnknownNameError: no such method or layer; the message carries the closest names.
+        SoftCAMError: the model does not give what the method needs, a layer for a method
+            without one, or targets of the wrong length, type or range.
     """
     method = get_explainer(name)
     check_needs(method, model)
-    with undisturbed(model), torch.no_grad():
-        classes = model(images[:1]).shape[1]
+    check_layer(method, layer)
+    with undisturbed(model):
+        classes = _classes(model, images)
     check_targets(targets, len(images), classes)
-    maps = method(model, images, targets.to(images.device)).detach()
+    options = {} if layer is None else {"layer": layer}
+    maps = method.function(model, images, targets.to(images.device), **options).detach()
     if maps.ndim != 3 or len(maps) != len(images):
         raise SoftCAMError(
             f"the method {name!r} returned shape {tuple(maps.shape)} for {len(images)} images: "
@@ -176,6 +190,28 @@ def check_needs(method: Explainer, model: nn.Module) -> None:
         )
     if not isinstance(model, nn.Module):
         raise SoftCAMError(f"expected a torch module as model, found {type(model).__name__}.")
+
+
+def check_layer(method: Explainer, layer: str | None) -> None:
+    """Raise `SoftCAMError` where a layer is asked of a method that has none."""
+    if layer is not None and not method.takes_layer:
+        able = sorted(each.name for each in _EXPLAINERS.values() if each.takes_layer)
+        raise SoftCAMError(
+            f"the method {method.name!r} takes no layer, found layer={layer!r}: leave it out, or "
+            f"use one of {', '.join(map(repr, able))}."
+        )
+
+
+def _classes(model: nn.Module, images: Tensor) -> int:
+    """C: from the classifier where the model names it, which saves a forward pass."""
+    named = getattr(getattr(model, "net", model), "get_classifier", None)
+    last = named() if callable(named) else None
+    if isinstance(last, nn.Linear):
+        return last.out_features
+    if isinstance(last, nn.Conv2d):
+        return last.out_channels
+    with torch.no_grad():
+        return int(model(images[:1]).shape[1])
 
 
 def check_targets(targets: Tensor, images: int, classes: int) -> None:

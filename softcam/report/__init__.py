@@ -74,6 +74,7 @@ def write_report(folder: str | Path) -> Path:
     page = environment.get_template("report.html").render(
         title=_title(folder.name, table),
         date=datetime.date.today().isoformat(),
+        question=_question(folder / "question.json", table, per_image),
         words=_words(table),
         seeds=over_seeds(table),
         paired=None if per_image is None else paired(table, per_image),
@@ -114,6 +115,19 @@ def _words(table: pd.DataFrame | None) -> list[str]:
     from softcam.reading import findings_in_words
 
     return [] if table is None else findings_in_words(table)
+
+
+def _question(
+    path: Path, table: pd.DataFrame | None, per_image: pd.DataFrame | None
+) -> dict[str, Any] | None:
+    """The claims of a study, where one wrote down beforehand what it asks (`softcam.claims`)."""
+    if not path.is_file() or table is None or per_image is None:
+        return None
+    from softcam.claims import claims, claims_in_words
+
+    asked = json.loads(path.read_text(encoding="utf-8"))
+    found = claims(table, per_image, **asked)
+    return {**asked, "words": claims_in_words(found, asked["effect"])}
 
 
 def _pictures(folder: Path) -> list[Picture]:

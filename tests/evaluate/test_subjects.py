@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 import torch
 
 from softcam.common import SoftCAMError
 from softcam.evaluate.subjects import Subject, model_digest, open_run, subjects
-from softcam.explainers import explainers
+from softcam.explainers import get_explainer
 from softcam.runs import Run
 from tests.evaluate.known import FakeRun, bright_square
 
-ALL = list(explainers().values())
+NAMES = ("softcam", "grad-cam", "guided-backprop", "random", "centre", "edge")
 
 
-def of(run: FakeRun, cache: bool = True) -> list[Subject]:
-    return subjects(run, ALL, "test", "unit", cache)
+def of(run: FakeRun, cache: bool = True, **more: Any) -> list[Subject]:
+    methods = [get_explainer(name) for name in NAMES]
+    return subjects(run, methods, "test", "unit", cache, **more)
 
 
 def test_a_black_box_appears_twice_and_each_method_where_it_applies() -> None:
     black_box, converted = of(FakeRun(bright_square()))
     assert [black_box.arm, converted.arm] == ["black-box", "converted"]
-    assert {m.name for m in black_box.methods} == {"grad-cam", "random", "centre", "edge"}
+    post_hoc, controls = {"grad-cam", "guided-backprop"}, {"random", "centre", "edge"}
+    assert {m.name for m in black_box.methods} == post_hoc | controls
     assert {m.name for m in converted.methods} == {"softcam"}
     (sparse,) = of(FakeRun(bright_square(), "sparse"))
-    assert {m.name for m in sparse.methods} == {"softcam", "random", "centre", "edge"}
+    assert {m.name for m in sparse.methods} == {"softcam"} | controls
+    (sparse,) = of(FakeRun(bright_square(), "sparse"), post_hoc=["sparse"])
+    assert {m.name for m in sparse.methods} == set(NAMES)
+    black_box, _ = of(FakeRun(bright_square()), post_hoc=["sparse"])
+    assert {m.name for m in black_box.methods} == controls
 
 
 @pytest.mark.parametrize("kind", ["retrained", None])
