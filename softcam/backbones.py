@@ -6,7 +6,8 @@ A model name is a timm name with optional suffixes, for instance `resnet10t-w32-
     -osN    output stride N (8, 16 or 32): a map cell covers N pixels
     -same   TensorFlow's 'same' padding (timm's `pad_type='same'`)
 
-The BagNets of `softcam.bagnet` are built here too, by name, with -wN: `bagnet33t-w32`.
+The BagNets of `softcam.bagnet` and the B-cos networks of `softcam.bcos` are built here too, by
+name: `bagnet33t-w32`, `bcos_resnet10-w16-os8` (channels N, 2N, 4N, 8N; no dilation).
 
 Source of the networks: Wightman, PyTorch Image Models (timm).
 """
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from softcam.bagnet import BAGNETS, build_bagnet
+from softcam.bcos import BCOS, build_bcos
 from softcam.common import SoftCAMError, UnknownNameError
 
 __all__ = ["build_net", "load_backbone_weights", "parse_model_name", "read_weights"]
@@ -50,8 +52,9 @@ def parse_model_name(model: str) -> tuple[str, dict[str, Any]]:
             if key in keywords:
                 raise SoftCAMError(f"model {model!r} says {key} twice: keep one suffix for it.")
             keywords[key] = value
-    if name not in BAGNETS and not timm.is_model(name):
-        known = [*timm.list_models(), *BAGNETS]
+    ours = (*BAGNETS, *BCOS)
+    if name not in ours and not timm.is_model(name):
+        known = [*timm.list_models(), *ours]
         # All 1,300 names would bury the close ones.
         close = difflib.get_close_matches(name, known, n=8, cutoff=0.5)
         raise UnknownNameError("timm model", name, close or ("resnet18", "resnet50", "vgg16"))
@@ -64,7 +67,7 @@ def build_net(
     """A network that takes normalised images (B, 3, H, W) and gives logits (B, num_classes).
 
     Args:
-        model: a timm name or a BagNet, with optional suffixes, see `parse_model_name`.
+        model: a timm name, BagNet or B-cos network, with optional suffixes, see `parse_model_name`.
         num_classes: C >= 1; the classifier is fresh where the weights have another number.
         pretrained: let timm download ImageNet weights.
         weights: a local safetensors state dict in timm's format instead.
@@ -87,6 +90,8 @@ def build_net(
     try:
         if name in BAGNETS:
             net: nn.Module = build_bagnet(name, num_classes, **keywords)
+        elif name in BCOS:
+            net = build_bcos(name, num_classes, **keywords)
         else:
             net = timm.create_model(name, num_classes=num_classes, **keywords)
     except (TypeError, AssertionError, NotImplementedError, ValueError) as error:

@@ -125,7 +125,8 @@ def _shake(norm: nn.modules.batchnorm._BatchNorm) -> None:
         norm.running_var.mul_(torch.empty_like(norm.running_var).uniform_(0.7, 1.4))
     if norm.affine:
         norm.weight.mul_(torch.empty_like(norm.weight).uniform_(0.7, 1.4))
-        norm.bias.add_(0.1 * torch.randn_like(norm.bias))
+        if norm.bias is not None:  # a norm may scale alone
+            norm.bias.add_(0.1 * torch.randn_like(norm.bias))
 
 
 def prove(net: nn.Module, convert: Callable[[nn.Module], nn.Module], bias: Tensor) -> Proof:

@@ -53,6 +53,12 @@ class Normalize(nn.Module):
             return x
         return (x - self.mean.to(x.dtype)) / self.std.to(x.dtype)
 
+    def inverse(self, x: Tensor) -> Tensor:
+        """Normalised images back on the scale of the image, [0, 1]."""
+        if self.mean is None or self.std is None:
+            return x
+        return x * self.std.to(x.dtype) + self.mean.to(x.dtype)
+
     @property
     def is_identity(self) -> bool:
         return self.mean is None
@@ -105,7 +111,8 @@ class BlackBox(Wrapper):
     """A GAP + FC classifier that takes RGB in [0, 1]: the network SoftCAM is compared with.
 
     Args:
-        net: any module from normalised images (B, 3, H, W) to logits (B, C).
+        net: any module from normalised images (B, 3, H, W) to logits (B, C). One with a method
+            `undo_normalization` is told of the normalisation, and belongs to this box.
         normalize: `(mean, std)` on [0, 1], a `Normalize`, or None for the identity.
         link: `softmax`, or `sigmoid` for one logit or several independent findings.
     """
@@ -118,6 +125,9 @@ class BlackBox(Wrapper):
     ) -> None:
         super().__init__(normalize, link)
         self.net = net
+        undo = getattr(net, "undo_normalization", None)
+        if callable(undo):
+            undo(self.normalize)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(self._checked(x))

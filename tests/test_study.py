@@ -69,10 +69,12 @@ def test_the_other_arms_follow_the_sparse_one(tool: ModuleType) -> None:
     }  # fmt: skip
     cells = tool.planned(study, tuned)
     of = {(c.condition, c.seed, c.arm, c.changes.get("model")): c.changes for c in cells}
-    assert len(of) == len(cells) == 3 * (3 * 6 + 1)
+    assert len(of) == len(cells) == 3 * (3 * 7 + 1)
     assert of["oct", 11, "ridge", None] == {"l2_per_cell": 0.03}
     assert of["oct", 11, "elastic", None] == {"l1_per_cell": 0.015, "l2_per_cell": 0.015}
     assert of["cxr", 10, "dense", None] == {"weight_decay": 0.5}
+    b_cos = of["cxr", 12, "black-box", "bcos_resnet10-w32-os8"]
+    assert b_cos == {"weight_decay": 0.5, "model": "bcos_resnet10-w32-os8"}
     bagnet = of["cxr", 12, "sparse", "bagnet33t-w32"]
     assert bagnet == {"l1_per_cell": 0.03, "model": "bagnet33t-w32"}
     for cell in cells:  # a configuration that training would refuse is refused now

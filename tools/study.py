@@ -194,7 +194,7 @@ def warm_one(job: tuple[Study, str, list[str], bool]) -> None:
     from softcam.evaluate import evaluate_to
 
     study, _, paths, first = job
-    options = {**options_of(study), "n_boot": 0}
+    options = {**options_of(study, paths), "n_boot": 0}
     if not first and "methods" in options:
         options["methods"] = [name for name in options["methods"] if not is_dearest(name)]
     with tempfile.TemporaryDirectory() as folder:
@@ -210,12 +210,19 @@ def is_dearest(name: str) -> bool:
     return isinstance(forwards, int) and forwards > RARE
 
 
-def options_of(study: Study) -> dict[str, Any]:
-    """Keywords of `evaluate`."""
+def options_of(study: Study, paths: Sequence[str]) -> dict[str, Any]:
+    """Keywords of `evaluate`; of the rival networks only their own maps are read."""
     import torch
 
+    from softcam.runs import Run
+
     torch.set_num_threads(1)
-    return {"profile": study["profile"], "progress": False, **study["evaluate"]}
+    options = {"profile": study["profile"], "progress": False, **study["evaluate"]}
+    if "post_hoc" in options:
+        runs = [run for run in map(Run.open, paths) if run.arm in options["post_hoc"]]
+        rivals = set(study.get("rivals", {}))
+        options["post_hoc"] = [run.id for run in runs if run.config.model not in rivals]
+    return options
 
 
 def evaluate_one(job: tuple[Study, str, str, list[str]]) -> str:
@@ -226,7 +233,7 @@ def evaluate_one(job: tuple[Study, str, str, list[str]]) -> str:
 
     study, name, condition, paths = job
     folder = runs_root() / "study" / name / condition
-    evaluate_to(folder, paths, **options_of(study))
+    evaluate_to(folder, paths, **options_of(study, paths))
     if "claims" in study:
         write_text(folder / "question.json", json.dumps(study["claims"], indent=2))
     return str(write_report(folder))

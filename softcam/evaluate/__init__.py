@@ -96,8 +96,8 @@ def evaluate(
             the crossed table; or the ids of the runs to occlude, with every map.
         only: `all` images, or only those that every run predicts `correct`-ly, as in the paper's
             tables of activation precision.
-        post_hoc: the arms whose networks post-hoc methods explain; `["black-box", "sparse"]`
-            explains a SoftCAM's network that way, too.
+        post_hoc: the arms, or ids of runs, whose networks post-hoc methods explain;
+            `["black-box", "sparse"]` explains a SoftCAM's network that way, too.
         costly: `sample`: a method of over 50 forward passes an image explains at most 64 seeded
             findings, one of over 200 besides only the black box and the sparse SoftCAM of the
             smallest seed (without its sanity checks elsewhere); `all`: every method everything.
@@ -191,8 +191,8 @@ def _job(
         methods=[get_explainer(name) for name in _methods(methods)],
         measures=asked, every_measure=metrics is None, limit=limit, fills=_fills(fills),
         linear_limit=linear_limit, occlude=occlude, only=only, costly=costly,
-        post_hoc=_names("arm", post_hoc, ARMS), maps=[Path(each) for each in maps],
-        data=data, **plain,
+        post_hoc=_names("arm or run", post_hoc, [*ARMS, *(run.id for run in opened)]),
+        maps=[Path(each) for each in maps], data=data, **plain,
     )  # fmt: skip
 
 

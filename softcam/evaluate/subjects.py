@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
+from softcam.backbones import parse_model_name
+from softcam.bcos import BCOS
 from softcam.common import SoftCAMError, digest
 from softcam.data.records import ImageSet
 from softcam.evidence import SoftCAM
@@ -132,8 +134,9 @@ def subjects(
 ) -> list[Subject]:
     """The models of a run: itself and, where the head allows it, the converted black box.
 
-    Post-hoc methods explain the arms in `post_hoc`; `converted` has its own evidence maps and not
-    one weight changed.
+    Post-hoc methods explain the arms, or runs by their id, in `post_hoc`; `converted` has its own
+    evidence maps and not one weight changed. A B-cos network explains itself: no other method is
+    put upon it.
     """
     data = run.data(split)
     path = getattr(run, "path", None)
@@ -143,7 +146,10 @@ def subjects(
         chosen = [method for method in methods if method.needs in allowed]
         return Subject(run, arm, chosen, data, root, _keys(run, arm, data, profile))
 
-    also = ("features", "images") if run.arm in post_hoc else ()
+    if parse_model_name(run.config.model)[0] in BCOS:
+        return [subject(run.arm, ("b-cos", "nothing"))]
+    asked = run.arm in post_hoc or run.id in post_hoc
+    also = ("features", "images") if asked else ()
     if run.arm != "black-box":
         return [subject(run.arm, ("evidence", "nothing", *also))]
     found = [subject(run.arm, ("nothing", *also))]
@@ -165,8 +171,6 @@ def _converts(run: RunLike) -> bool:
 
 
 def _keys(run: RunLike, arm: str, data: ImageSet, profile: str) -> dict[str, Any]:
-    from softcam.backbones import parse_model_name
-
     return {
         "run_id": run.id,
         "dataset": data.name,

@@ -1,13 +1,15 @@
 """Methods that explain a prediction, one file a method, looked up by name.
 
-`softcam` reads the evidence maps. Its rivals: from the paper `grad-cam`, `guided-backprop`,
-`integrated-gradients`, `score-cam` and `layer-cam`; `cam`, `hires-cam`, `eigen-cam`, `fm-g-cam`,
+`softcam` reads the evidence maps, `b-cos` the linear map of a B-cos network, which explains itself
+as well. Its rivals: from the paper `grad-cam`, `guided-backprop`, `integrated-gradients`,
+`score-cam` and `layer-cam`; `cam`, `hires-cam`, `eigen-cam`, `fm-g-cam`,
 `opti-cam`, `rise` and `superpixels` besides. The controls `random`, `centre`, `edge` and
 `fake-cam` know no model. `broad_cam.broad_cam` and `fam.fam` make a method from data and are
 experimental. See `registry` for the signature and for how to add one.
 """
 
 from softcam.explainers import (
+    b_cos,
     broad_cam,
     cam,
     controls,
@@ -40,6 +42,7 @@ from softcam.explainers.registry import (
 __all__ = [
     "Explainer",
     "OptimisedMasks",
+    "b_cos",
     "broad_cam",
     "cam",
     "class_maps",

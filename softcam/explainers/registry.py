@@ -15,9 +15,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from softcam.bcos import BcosNet
 from softcam.common import SoftCAMError, choose
 from softcam.evidence import SoftCAM
 from softcam.explainers.features import undisturbed
+from softcam.wrappers import BlackBox
 
 __all__ = [
     "Explainer",
@@ -30,7 +32,7 @@ __all__ = [
 ]
 
 Gauge = Literal["raw", "centred", "contrast", "-"]
-Needs = Literal["evidence", "features", "images", "nothing"]
+Needs = Literal["evidence", "b-cos", "features", "images", "nothing"]
 Forwards = int | Literal["channels"]
 Explain = Callable[..., Tensor]  # (model, images, targets), and `layer` where it takes one
 ClassMaps = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
@@ -46,8 +48,8 @@ class Explainer:
         paper: where it comes from.
         cost: what it takes beside the prediction, in words.
         gauges: the zeros in which its maps can be read; `-` where classes share one map.
-        needs: `evidence` (a SoftCAM), `features` (a net with a spatial map), `images` (any), or
-            `nothing` of the network but the size of its map: a control.
+        needs: `evidence` (a SoftCAM), `b-cos` (a `BcosNet`), `features` (a net with a spatial
+            map), `images` (any), or `nothing` of the network but the size of its map: a control.
         function: (model, images, targets) to maps; one with a parameter `layer` can explain at
             another layer than the last.
         all_classes: (model, images) to logits (B, C) and maps (B, C, h, w), where one pass
@@ -187,6 +189,13 @@ def check_needs(method: Explainer, model: nn.Module) -> None:
         raise SoftCAMError(
             f"the method {method.name!r} reads evidence maps, which a {type(model).__name__} does "
             "not have: convert it with to_softcam(model), or use 'grad-cam'."
+        )
+    net = model.net if isinstance(model, BlackBox) else model
+    if method.needs == "b-cos" and not isinstance(net, BcosNet):
+        raise SoftCAMError(
+            f"the method {method.name!r} reads a network made of B-cos layers, which this "
+            f"{type(model).__name__} is not: train one with model='bcos_resnet18', or use "
+            "'grad-cam'."
         )
     if not isinstance(model, nn.Module):
         raise SoftCAMError(f"expected a torch module as model, found {type(model).__name__}.")

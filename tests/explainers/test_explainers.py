@@ -136,8 +136,14 @@ def test_softcam_is_the_map_of_the_target(images: Tensor) -> None:
     assert torch.allclose(maps.mean((1, 2)), model(images)[[0, 1], TARGETS], atol=1e-6)
 
 
-METHODS = sorted(explainers())
-SIZES = {"images": [(6, 8), (12, 16)], "features": [(6, 8)], "evidence": [(6, 8)]}
+# Those that explain any network; `b-cos` has its own, and its own tests.
+METHODS = sorted(name for name, each in explainers().items() if each.needs != "b-cos")
+SIZES = {
+    "images": [(6, 8), (12, 16)],
+    "features": [(6, 8)],
+    "evidence": [(6, 8)],
+    "nothing": [(6, 8)],
+}
 
 
 def model_for(name: str, net: nn.Module) -> nn.Module:
@@ -242,6 +248,73 @@ def test_wrong_targets_are_an_error_for_every_method(name: str, images: Tensor) 
         explain_with(name, model, images, torch.tensor([0, 1, 2]))
     with pytest.raises(SoftCAMError, match="classes 0 to 2"):
         explain_with(name, model, images, torch.tensor([0, 3]))
+
+
+LAYERED = ["eigen-cam", "fm-g-cam", "grad-cam", "hires-cam", "layer-cam", "score-cam"]
+
+
+def test_which_methods_take_a_layer() -> None:
+    assert [name for name in METHODS if get_explainer(name).takes_layer] == LAYERED
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_another_layer(name: str, images: Tensor) -> None:
+    torch.manual_seed(4)
+    net = TinyNet()
+    net.body.append(nn.Conv2d(4, 4, 3, 2, 1))  # 3 x 4 cells behind 6 x 8
+    net.body.append(nn.ReLU())
+    model = BlackBox(randomised(net))
+    maps = explain_with(name, model, images, TARGETS, layer="net.body.2")
+    assert maps.shape == (2, 6, 8) and maps.isfinite().all() and maps.abs().max() > 0
+    last = explain_with(name, model, images, TARGETS, layer="net.body.4")
+    assert torch.allclose(last, explain_with(name, model, images, TARGETS), atol=1e-6)
+    with pytest.raises(UnknownNameError, match="unknown layer 'body.2'.*'net.body.2'"):
+        explain_with(name, model, images, TARGETS, layer="body.2")
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - set(LAYERED)))
+def test_no_layer_for_a_method_without_one(name: str, images: Tensor) -> None:
+    able = ", ".join(map(repr, LAYERED))
+    with pytest.raises(SoftCAMError, match=f"{name!r} takes no layer, .* use one of {able}"):
+        explain_with(name, model_for(name, TinyNet()), images, TARGETS, layer="net.body.2")
+
+
+class Named(TinyTimm):
+    """With timm's verb for the classifier."""
+
+    def get_classifier(self) -> nn.Module:
+        return self.fc
+
+
+class Unnamed(TinyTimm):
+    """With the verb, but without an answer that says how many classes there are."""
+
+    def get_classifier(self) -> nn.Module:
+        return nn.Identity()
+
+
+def runs(model: nn.Module, images: Tensor, targets: Tensor = TARGETS) -> list[int]:
+    """How many images went through the first layer each time it ran."""
+    seen: list[int] = []
+    first = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+    handle = first.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    name = "softcam" if isinstance(model, SoftCAM) else "grad-cam"
+    try:
+        explain_with(name, model, images, targets)
+    except SoftCAMError as error:
+        assert "classes 0 to 2" in str(error)
+    handle.remove()
+    return seen
+
+
+def test_no_pass_for_what_the_classifier_says(images: Tensor) -> None:
+    out_of_range = torch.tensor([0, 3])
+    for model in (BlackBox(Named()), Named(), by_hand(TinyNet())):
+        assert runs(model, images) == [2]
+        assert runs(model, images, out_of_range) == []
+    for model in (BlackBox(TinyTimm()), BlackBox(Unnamed())):
+        assert runs(model, images) == [1, 2]
+        assert runs(model, images, out_of_range) == [1]
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
