@@ -28,6 +28,7 @@ from softcam.common import (
     __version__,
     atomic_path,
     project_root,
+    read_json,
     write_json,
 )
 from softcam.evidence import SoftCAM, paper_lambdas
@@ -209,7 +210,7 @@ def export_checkpoint(run: Run, file: Path) -> Path:
 
     `load_checkpoint` reads it back; the metadata field `command` trains the same run again.
     """
-    record = {**run.record, "run_id": run.id, "done": json.loads(_text(run.path / "done.json"))}
+    record = {**run.record, "run_id": run.id, "done": read_json(run.path / "done.json")}
     metadata = {
         "format": "pt",
         "softcam": json.dumps(record, sort_keys=True),
@@ -282,10 +283,6 @@ def _checkpoint_file(name: str | Path) -> Path:
         known = [path.stem for path in folder.glob("*.safetensors")]
         raise UnknownNameError("run directory or checkpoint file", str(name), known)
     return file
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:

@@ -1,16 +1,18 @@
 """What every room leans on: the project root, seeds, errors with a mend, atomic writes.
 
-Standard library, NumPy and torch only; nothing here knows about images or models.
+Standard library, NumPy, torch and psutil only; nothing here knows about images or models.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import glob
 import hashlib
 import json
 import math
 import os
+import platform
 import random
 import sys
 import tempfile
@@ -29,6 +31,7 @@ __all__ = [
     "as_number",
     "atomic_path",
     "choose",
+    "damaged",
     "data_root",
     "digest",
     "hides_bar",
@@ -172,13 +175,14 @@ def digest(*parts: Any, length: int = 64) -> str:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there only if the block ends well.
 
-    A reader never sees half a file; a failed or killed block leaves the old file as it was.
+    A reader never sees half a file; a failed or killed block leaves the old file as it was, and
+    what a killed one left behind goes with the next write of the same file on the same machine.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}"
-    )
+    ours, ending = f".{path.name}.{digest(platform.node(), length=8)}-", f".tmp{path.suffix}"
+    _remove_leftovers(path.parent, ours, ending)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{ours}{os.getpid()}-", suffix=ending)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -191,6 +195,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _remove_leftovers(folder: Path, ours: str, ending: str) -> None:
+    """Temporary files `{ours}PID-RANDOM{ending}` whose process was killed."""
+    for path in folder.glob(f"{glob.escape(ours)}*{glob.escape(ending)}"):
+        import psutil  # only here, for it is slow; os.kill(pid, 0) ends a process on Windows
+
+        pid = path.name.removeprefix(ours).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            with contextlib.suppress(OSError):  # another process was faster
+                path.unlink()
+
+
+def damaged(path: str | Path, problem: object) -> SoftCAMError:
+    """The error about a file that softcam wrote and that cannot be used any more."""
+    what = str(problem).rstrip(".")
+    return SoftCAMError(
+        f"{path} is missing or damaged ({what}): delete its folder and make it again."
+    )
+
+
 def read_json(path: str | Path) -> dict[str, Any]:
     """The JSON object in a file that softcam wrote; a `SoftCAMError` where it is not one."""
     try:
@@ -198,9 +221,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValueError(f"a {type(value).__name__}, expected an object")
     except (OSError, ValueError) as error:
-        raise SoftCAMError(
-            f"{path} is missing or damaged ({error}): delete its folder and make it again."
-        ) from error
+        raise damaged(path, error) from error
     return value
 
 

@@ -54,7 +54,9 @@ class Difference:
     better: str
 
     def __str__(self) -> str:
-        return f"{self.metric}: {self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}], n = {self.n}"
+        known = not np.isnan(self.low)
+        interval = f"{self.low:+.3f}, {self.high:+.3f}" if known else "no interval"
+        return f"{self.metric}: {self.value:+.3f} [{interval}], n = {self.n}"
 
 
 def compare(

@@ -32,11 +32,12 @@ def open_model(name: str | Path) -> OpenedModel:
 
     if Path(name).is_dir():
         run = Run.open(name)
-        record, model = run.record, run.model()
+        model, classes, size = run.model(), run.classes, run.config.size
     else:
         record, model = read_record(name), load_checkpoint(name)
+        classes, size = tuple(record["classes"]), int(record["config"]["size"])
     softcam = model if isinstance(model, SoftCAM) else to_softcam(model)
-    return OpenedModel(softcam.eval(), tuple(record["classes"]), int(record["config"]["size"]))
+    return OpenedModel(softcam.eval(), classes, size)
 
 
 def explain_files(model: str | Path, images: Sequence[str | Path], out: str | Path) -> list[Path]:

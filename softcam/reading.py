@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING
 
 from softcam.seeds import SeedValue, with_seed_intervals
 from softcam.wording import (
+    ABOUT_IMAGES,
+    ABOUT_SEEDS,
+    POINTING,
+    PRECISION,
     Item,
     Said,
     best_floor,
+    ceiling_above,
+    certain,
     fewer_seeds,
     listed,
     map_values,
@@ -27,6 +33,7 @@ from softcam.wording import (
     short_name,
     values_of,
     with_seeds,
+    without_interval,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["findings_in_words"]
 
-POINTING, PRECISION = "pointing-accuracy", "activation-precision"
 _SATURATED = 0.98  # of a deletion curve that hardly leaves 1
 
 
@@ -52,7 +58,7 @@ def findings_in_words(table: pd.DataFrame, per_image: pd.DataFrame | None = None
     """
     if per_image is not None and table["seed"].nunique() > 1:
         table = with_seed_intervals(table, per_image, _SPOKEN_OF)
-    about_seeds = _ABOUT_SEEDS if "seeds_low" in table else _ABOUT_IMAGES
+    about_seeds = ABOUT_SEEDS if "seeds_low" in table else ABOUT_IMAGES
     against: list[str] = []
     others: list[str] = []
     parts = (_chance, _classification, _pointing, _activation, _faithfulness, _calibration)
@@ -64,7 +70,7 @@ def findings_in_words(table: pd.DataFrame, per_image: pd.DataFrame | None = None
         if _mixed(rows):
             against.append(about + _MIXED)
             continue
-        for part in parts:
+        for part in (*parts, without_interval):
             for is_against, text in part(rows):
                 (against if is_against else others).append(about + text)
         if rows["seed"].nunique() > 1 and about_seeds not in others:
@@ -78,15 +84,6 @@ _MIXED = (
     "does not say, such as the difficulty of the data. They are not averaged: evaluate them apart."
 )
 _SPOKEN_OF = ("auc", "ece", "logit-size", POINTING, PRECISION, "audc")
-_ABOUT_SEEDS = (
-    "In square brackets: the 95 % interval of the mean, over seeds and test images (with few seeds "
-    "it understates chance in training; of only some of an arm's seeds the mean of their "
-    "intervals), and the smallest and largest value over seeds."
-)
-_ABOUT_IMAGES = (
-    "In square brackets: the 95 % interval over test images (the mean of the intervals of the "
-    "seeds), and the smallest and largest value over seeds."
-)
 
 
 def _mixed(rows: pd.DataFrame) -> bool:
@@ -127,7 +124,7 @@ def _chance(rows: pd.DataFrame) -> Said:
 
 def _classification(rows: pd.DataFrame) -> Said:
     """Which arm classifies best, and which are as good within the interval."""
-    values = values_of(rows, "auc")
+    values = certain(values_of(rows, "auc"))
     values = [v for v in values if v.arm != "converted"]  # the black box over again
     box = next((v for v in values if v.arm == "black-box"), None)
     if box:  # `_chance` has compared the two
@@ -155,10 +152,11 @@ def _pointing(rows: pd.DataFrame) -> Said:
     """Does the map point at the finding: against its floor, its ceiling, and Grad-CAM."""
     said: Said = []
     items = []
-    values = map_values(rows, POINTING)
+    values = certain(map_values(rows, POINTING))
     for v in values:
         own = rows_of_seeds(rows, v)
-        floor, ceiling = best_floor(own, POINTING), reference(own, POINTING, "reference-ceiling")
+        floor = best_floor(own, POINTING)
+        ceiling = ceiling_above(own, POINTING, floor)
         share = f"{v.value / ceiling.value:.0%}" if ceiling else ""
         if floor and not (v.low > floor.value and v.above(floor) == len(v.by_seed)):
             of = f", {share} of the reference ceiling {ceiling.value:.2f}" if ceiling else ""
@@ -180,7 +178,7 @@ def _activation(rows: pd.DataFrame) -> Said:
     """How much of the positive evidence lies in the finding, against chance."""
     said: Said = []
     items = []
-    values = map_values(rows, PRECISION)
+    values = certain(map_values(rows, PRECISION))
     for v in values:
         chance = reference(rows_of_seeds(rows, v), PRECISION, "chance")
         if chance is None:
@@ -206,7 +204,7 @@ def _activation(rows: pd.DataFrame) -> Said:
 
 def _faithfulness(rows: pd.DataFrame) -> Said:
     """Deletion on each model, against a random order of patches on the same model."""
-    values = map_values(rows, "audc")
+    values = certain(map_values(rows, "audc"))
     random = {(v.arm, v.weights): v for v in values_of(rows[rows["method"] == "random"], "audc")}
     if values and all(v.low >= _SATURATED for v in values):
         text = (
@@ -240,7 +238,7 @@ def _faithfulness(rows: pd.DataFrame) -> Said:
 def _calibration(rows: pd.DataFrame) -> Said:
     """What the penalty costs: calibration and the size of the logits beside the black box's."""
     sizes = {v.name: v for v in values_of(rows, "logit-size")}
-    errors = {v.name: v for v in values_of(rows, "ece")}
+    errors = {v.name: v for v in certain(values_of(rows, "ece"))}
     base_size, base_error = (e.get("the black box") for e in (sizes, errors))
     if base_size is None or base_error is None:
         return []
@@ -277,7 +275,7 @@ def _against_grad_cam(values: list[SeedValue], what: str, higher: bool) -> Said:
         if own.method != "softcam" or own.arm in ("converted", "dense"):
             continue
         v, base = own.over(baseline), baseline.over(own)
-        if not v.by_seed:
+        if not v.by_seed or not (v.has_interval and base.has_interval):
             continue
         seeds = len(v.by_seed)
         ahead = v.above(base) if higher else base.above(v)

@@ -7,14 +7,15 @@ done.json. A directory without done.json is not a finished run, whatever else is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 
+from softcam import stored
 from softcam.common import (
     SoftCAMError,
     UnknownNameError,
@@ -43,6 +44,7 @@ ARMS: dict[str, tuple[bool, bool]] = {  # arm: (has an L1 weight, has an L2 weig
     "elastic": (True, True),
     "logit-control": (True, False),
 }
+T = TypeVar("T")
 SELECT = {"auc": max, "accuracy": max, "quadratic-kappa": max, "loss": min}
 # What says where things lie, not what is computed.
 _NOT_HASHED = ("data", "weights")
@@ -189,26 +191,28 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open a finished run; anything else is an error that says what is missing."""
+        """Open a finished run by its folder, also below `runs/`; else an error says what it is."""
         path = Path(path)
+        if not path.is_dir() and (runs_root() / path).is_dir():
+            path = runs_root() / path
         if not path.is_dir():
             known = [str(run.path.relative_to(runs_root())) for run in find_runs()]
             raise UnknownNameError("run", str(path), known)
         if not (path / "done.json").is_file():
-            raise SoftCAMError(
-                f"{path} is not a finished run (no done.json): run the same `softcam train` "
-                "command again, it goes on where it stopped."
-            )
+            raise stored.no_finished_run(path)
         return cls(path)
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """config.json: the resolved configuration and what follows from it."""
+        """config.json: the resolved configuration and what follows from it; not yet checked."""
         return read_json(self.path / "config.json")
+
+    def _read(self, name: str, read: Callable[[Any], T]) -> T:
+        return stored.read_field(self.path, self.record, name, read)
 
     @property
     def config(self) -> TrainConfig:
-        return TrainConfig.from_dict(self.record["config"])
+        return self._read("config", lambda v: TrainConfig.from_dict(stored.config_values(v)))
 
     @property
     def id(self) -> str:
@@ -224,16 +228,16 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        return str(self.record["dataset"])
+        return self._read("dataset", stored.text)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(self.record["classes"])
+        return self._read("classes", stored.words)
 
     @property
     def lambdas(self) -> tuple[float, float]:
         """(lambda1, lambda2) on the paper's scale, on the sums."""
-        return float(self.record["lambda1"]), float(self.record["lambda2"])
+        return self._read("lambda1", stored.weight), self._read("lambda2", stored.weight)
 
     def history(self) -> pd.DataFrame:
         """One row an epoch: losses, penalty, validation metrics, learning rate, seconds."""
@@ -246,11 +250,12 @@ class Run:
         from softcam.data.sources import open_data
 
         config = self.config
+        expected = self._read("fingerprint", stored.text)
         splits = open_data(config.data, size=config.size, **config.data_options)
-        if splits.fingerprint != self.record["fingerprint"]:
+        if splits.fingerprint != expected:
             raise SoftCAMError(
                 f"the data of {config.data} are not those of run {self.id}: fingerprint "
-                f"{splits.fingerprint[:12]}, expected {self.record['fingerprint'][:12]}. "
+                f"{splits.fingerprint[:12]}, expected {expected[:12]}. "
                 "Restore the data, or train again."
             )
         return splits[split]
@@ -262,7 +267,8 @@ class Run:
         name = {"best": "weights", "last": "last"}[choose("checkpoint", which, ("best", "last"))]
         config = replace(self.config, weights=None, pretrained=False, freeze_bn="no")
         with torch.random.fork_rng(devices=[]):
-            model = build_model(config, len(self.classes), self.record["normalize"])
+            normalize = self._read("normalize", stored.normalisation)
+            model = build_model(config, len(self.classes), normalize)
         file = self.path / f"{name}.safetensors"
         try:
             model.load_state_dict(read_weights(file))

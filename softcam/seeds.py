@@ -6,6 +6,7 @@ seeds have the same test images is read from the per-image rows: the same ids wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -65,6 +66,11 @@ class SeedValue:
     def high(self) -> float:
         return self.bounds[1] if self.bounds else self._mean(2)
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether both bounds are known; without them nothing follows from the value."""
+        return not math.isnan(self.low) and not math.isnan(self.high)
+
     def _mean(self, which: int) -> float:
         return sum(each[which] for each in self.by_seed.values()) / len(self.by_seed)
 
@@ -82,7 +88,9 @@ class SeedValue:
         values = [each[0] for each in self.by_seed.values()]
         form = ".3f" if self.value > 0.985 else ".2f"  # near 1, two digits make all values equal
         seeds = f"; seeds {min(values):{form}} to {max(values):{form}}" if len(values) > 1 else ""
-        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}{seeds}]"
+        known = self.has_interval
+        interval = f"{self.low:{form}}, {self.high:{form}}" if known else "no interval"
+        return f"{self.value:{form}} [{interval}{seeds}]"
 
 
 def with_seed_intervals(

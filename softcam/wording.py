@@ -15,13 +15,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Item", "Said", "best_floor", "listed", "map_values", "mean_of", "merged", "name_of",
-    "fewer_seeds", "on_own_model", "reference", "rows_of_seeds", "sentence", "short_name",
-    "values_of", "with_seeds",
+    "ABOUT_IMAGES", "ABOUT_SEEDS", "POINTING", "PRECISION", "Item", "Said", "best_floor",
+    "ceiling_above", "certain", "fewer_seeds", "listed", "map_values", "mean_of",
+    "merged", "name_of", "on_own_model", "reference",
+    "rows_of_seeds", "sentence", "short_name", "values_of", "with_seeds", "without_interval",
 ]  # fmt: skip
 
 Said = list[tuple[bool, str]]  # whether it speaks against SoftCAM, and the sentence
 
+POINTING, PRECISION = "pointing-accuracy", "activation-precision"
+ABOUT_SEEDS = (
+    "In square brackets: the 95 % interval of the mean, over seeds and test images (with few seeds "
+    "it understates chance in training; of only some of an arm's seeds the mean of their "
+    "intervals), and the smallest and largest value over seeds."
+)
+ABOUT_IMAGES = (
+    "In square brackets: the 95 % interval over test images (the mean of the intervals of the "
+    "seeds), and the smallest and largest value over seeds."
+)
 _FLOORS = ("chance", "centre", "random")
 _MAP_OF = "the evidence map of "
 _NAMES = {
@@ -163,3 +174,34 @@ def best_floor(rows: pd.DataFrame, metric: str) -> SeedValue | None:
     """The best of the maps that know nothing."""
     floors = [f for f in (reference(rows, metric, name) for name in _FLOORS) if f]
     return max(floors, key=lambda f: f.value) if floors else None
+
+
+def ceiling_above(rows: pd.DataFrame, metric: str, floor: SeedValue | None) -> SeedValue | None:
+    """The reference ceiling; None where it leaves no room above the floor, so no share of it."""
+    found = reference(rows, metric, "reference-ceiling")
+    return found if found and found.value > max(0.0, floor.value if floor else 0.0) else None
+
+
+def certain(values: Sequence[SeedValue]) -> list[SeedValue]:
+    """Those with an interval, from which something may follow."""
+    return [v for v in values if v.has_interval]
+
+
+def without_interval(rows: pd.DataFrame) -> Said:
+    """The values that have no interval, such as those of a single image: only listed."""
+    items = []
+    for what, metric, values in (
+        ("the AUC", "auc", values_of(rows, "auc")),
+        ("the calibration error", "ece", values_of(rows, "ece")),
+        ("pointing accuracy", POINTING, map_values(rows, POINTING)),
+        ("activation precision", PRECISION, map_values(rows, PRECISION)),
+        ("the area under the deletion curve", "audc", map_values(rows, "audc")),
+    ):
+        own = rows[rows["metric"] == metric]
+        for v in values:
+            if not v.has_interval:
+                n = own[(own["arm"] == v.arm) & (own["method"] == v.method)]["n"].max()
+                one = " (1 image)" if n == 1 else ""
+                head = f"{what} has no interval{one}, so nothing follows from these values"
+                items.append(Item(False, head, f"{short_name(v)} {mean_of(v)}"))
+    return merged(items)

@@ -82,7 +82,7 @@ def test_the_words_say_the_worst_first() -> None:
     words = claims_in_words(ask(), 0.05)
     assert len(words) == 4
     assert "worse than layer-cam (-0.3" in words[0] and "120 images" in words[0]
-    assert "smaller than 0.05" in words[1] and "better than grad-cam" in words[3]
+    assert "differs by less than 0.05" in words[1] and "better than grad-cam" in words[3]
 
 
 def test_what_cannot_be_claimed_is_refused() -> None:

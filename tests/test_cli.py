@@ -72,6 +72,27 @@ def test_train_evaluate_and_explain_from_the_command_line(
         assert (out / "film.png").stat().st_size > 1000
 
 
+def test_an_unfinished_run_of_a_data_set_is_named_and_left_out(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = project / "runs" / "phantoms-cxr"
+    for name, files in (
+        ("whole", ["config.json", "done.json"]), ("half", ["config.json"]), ("evaluation", []),
+    ):  # fmt: skip
+        (folder / name).mkdir(parents=True)
+        for file in files:
+            (folder / name / file).write_text("{}")
+    assert [run.id for run in find_named(["phantoms-cxr"])] == ["whole"]
+    (said,) = caplog.messages
+    assert "phantoms-cxr: left out what is not finished: half;" in said
+    with pytest.raises(SoftCAMError, match=r"evaluation is not a run \(no config.json\)"):
+        find_named([str(folder / "evaluation")])
+    with pytest.raises(SoftCAMError, match="unknown run or data set .*mean 'phantoms-cxr'"):
+        find_named(["phantoms-crx"])
+    with pytest.raises(SoftCAMError, match="did you mean 'phantoms-cxr/whole'"):
+        find_named(["phantoms-cxr/whol"])
+
+
 def test_a_refusal_is_one_message_and_exit_code_two(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

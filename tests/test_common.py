@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,29 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
         assert temporary.parent == file.parent, "a rename across file systems is not atomic"
         temporary.write_text("whole")
     assert file.read_text() == "whole"
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    """A living process keeps its file, and so does one of another machine."""
+    script = (
+        "import os, sys; from softcam.common import atomic_path\n"
+        "with atomic_path(sys.argv[1]): os._exit(9)"
+    )
+    file = tmp_path / "table.parquet"
+    assert subprocess.run([sys.executable, "-c", script, str(file)]).returncode == 9
+    (left,) = tmp_path.iterdir()
+    machine, pid, _ = left.name.removeprefix(".table.parquet.").split("-")
+    elsewhere = tmp_path / left.name.replace(machine, "abcdefgh")
+    elsewhere.touch()
+    with common.atomic_path(tmp_path / "other.parquet"):
+        assert left.exists(), "of another target"
+    with common.atomic_path(file) as first:
+        with common.atomic_path(file) as second:
+            assert first.exists() and first != second
+            second.write_text("second")
+        first.write_text("first")
+    assert sorted(tmp_path.iterdir()) == sorted([elsewhere, file, tmp_path / "other.parquet"])
+    assert file.read_text() == "first" and pid.isdecimal()
 
 
 def test_an_item_is_the_same_whatever_else_is_drawn() -> None:

@@ -57,6 +57,11 @@ def test_auc_difference_is_scikit_learns(table: pd.DataFrame) -> None:
     assert compare(table, "bad", "good", "auc", n_boot=200).better == "b"
 
 
+def test_a_single_image_has_no_interval(table: pd.DataFrame) -> None:
+    alone = table[table["image_id"] == "i1"]
+    assert str(compare(alone, "good", "bad", "accuracy")).endswith(" [no interval], n = 1")
+
+
 def test_lower_is_better_turns_the_verdict_round(table: pd.DataFrame) -> None:
     found = compare(table, "good", "bad", "brier", n_boot=50)
     assert found.value == pytest.approx(0.7 - 3.0) and found.better == "a"

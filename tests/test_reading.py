@@ -70,6 +70,45 @@ def test_a_map_at_its_floor_is_said_first() -> None:
     assert "grad-cam on the black box 0.40 [0.35, 0.45] (50%)." in said[2], "sparse is not above"
 
 
+def test_a_share_is_left_out_where_the_ceiling_has_no_room() -> None:
+    for ceiling in (0.0, 0.2):  # of one cell; not above the floor
+        rows = pointing(0.6)
+        rows.loc[rows["method"] == "reference-ceiling", "value"] = ceiling
+        above = findings_in_words(rows)[1]
+        assert "ceiling" not in above and above.endswith("sparse 0.60 [0.55, 0.65].")
+        rows.loc[rows["method"] == "softcam", "value"] = 0.1
+        assert "of the images; not more often" in findings_in_words(rows.assign(ci_low=0.05))[0]
+
+
+def test_nothing_follows_from_a_single_image() -> None:
+    rows = pd.concat(
+        [
+            pointing(0.6),
+            table(
+                ("black-box", "-", "-", "ece", 0.1), ("black-box", "-", "-", "logit-size", 4.0),
+                ("sparse", "-", "-", "ece", 0.4), ("sparse", "-", "-", "logit-size", 1.0),
+                ("sparse", "-", "-", "auc", 0.9),
+                ("sparse", "softcam", "contrast", "activation-precision", 0.5),
+                ("sparse", "chance", "-", "activation-precision", 0.3),
+                ("sparse", "softcam", "contrast", "audc", 1.0),
+                ("sparse", "random", "-", "audc", 0.9),
+            ),
+        ]
+    ).assign(ci_low=np.nan, ci_high=np.nan, n=1)  # fmt: skip
+    rows.loc[rows["method"] == "reference-ceiling", "n"] = 9  # of every image, maps or not
+    assert findings_in_words(rows) == [
+        f"{what} has no interval (1 image), so nothing follows from these values: {values}."
+        for what, values in (
+            ("The AUC", "sparse 0.90"),
+            ("The calibration error", "the black box 0.10 and sparse 0.40"),
+            ("Pointing accuracy", "grad-cam on the black box 0.40 and sparse 0.60"),
+            ("Activation precision", "sparse 0.50"),
+            ("The area under the deletion curve", "sparse 1.000"),
+        )
+    ]
+    assert "has no interval, so" in findings_in_words(rows.assign(n=9))[0]
+
+
 def test_overlapping_intervals_are_no_win() -> None:
     said = findings_in_words(pointing(0.45))
     assert "not clearly different from grad-cam" in said[0]

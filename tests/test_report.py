@@ -222,6 +222,29 @@ def test_controls_and_pairs_with_corrected_p_values(tmp_path: Path, project: Pat
     assert "d sparse pooled -0.490 [-0.490, -0.490], p 0.000" in text
 
 
+def test_a_single_image_has_no_interval_and_no_p_value(tmp_path: Path, project: Path) -> None:
+    tables = Tables()
+    for arm, method in (("black-box", "grad-cam"), ("sparse", "softcam")):
+        own = {"run_id": arm, "arm": arm, "metric": "pointing-accuracy", "target": "class:1"}
+        tables.add(np.ones(1), **own, method=method, gauge="contrast")
+        tables.add(np.zeros(1), **own, method="random")
+    write_results(tables.table(), tables.per_image(), tmp_path)
+    text = text_of(write_report(tmp_path))
+    assert "d sparse 0 +0.000, no interval (1 image)" in text
+    assert "d sparse softcam 0 no interval against random (1 image)" in text
+    assert not re.search(r"\bnan\b", text) and "p 1.000" not in text
+    assert "1 image a value" in text
+
+
+def test_a_damaged_run_does_not_keep_its_results_from_being_read(
+    tmp_path: Path, project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_json(project / "runs" / "phantoms-cxr" / "a" / "config.json", {"config": None})
+    write_table(tmp_path, auc("a", 0.8))
+    assert "0.800" in text_of(write_report(tmp_path))
+    assert "config.json cannot be used" in caplog.text
+
+
 def test_a_question_asked_beforehand_is_answered_first(tmp_path: Path, project: Path) -> None:
     import json
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,11 @@ from softcam.common import SoftCAMError, UnknownNameError
 from softcam.evidence import paper_lambdas
 from softcam.runs import ARMS, Run, TrainConfig, find_runs, run_directory, run_hash
 from tests.tiny import TINY
+
+RECORD = {
+    "config": asdict(TINY), "dataset": "phantoms-cxr", "classes": ["a", "b"], "fingerprint": "f",
+    "normalize": [[0.5] * 3] * 2, "lambda1": 0.0, "lambda2": 0.0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("arm", sorted(ARMS))
@@ -60,9 +67,23 @@ def test_a_folder_that_is_no_finished_run_is_refused(project: Path) -> None:
         Run.open(project / "runs" / "nothing")
     unfinished = project / "runs" / "phantoms-cxr" / "half"
     unfinished.mkdir(parents=True)
+    with pytest.raises(SoftCAMError, match=r"not a run \(no config.json\).*DATASET/MODEL-ARM"):
+        Run.open(unfinished)  # the folder of an evaluation, say
+    (unfinished / "config.json").write_text("{}")
     with pytest.raises(SoftCAMError, match="not a finished run"):
         Run.open(unfinished)
+    with pytest.raises(SoftCAMError, match="has no finished run, only half: run the same"):
+        Run.open("phantoms-cxr")
     assert find_runs() == []
+
+
+def test_the_name_of_a_data_set_is_no_run_but_a_folder_below_runs_is(project: Path) -> None:
+    finished = project / "runs" / "phantoms-cxr" / "whole"
+    finished.mkdir(parents=True)
+    (finished / "done.json").write_text("{}")
+    assert Run.open("phantoms-cxr/whole").path == finished
+    with pytest.raises(SoftCAMError, match=r"folder of a data set.*find_runs\('phantoms-cxr'\)"):
+        Run.open("phantoms-cxr")
 
 
 def test_a_run_knows_its_lambdas_on_both_scales(project: Path) -> None:
@@ -101,13 +122,51 @@ def test_all_arms_start_from_the_same_numbers() -> None:
     ],
 )
 def test_a_damaged_run_is_named(tmp_path: Path, name: str, text: str | None, said: str) -> None:
-    import json
-    from dataclasses import asdict
-
-    record = {"config": asdict(TINY), "classes": ["a", "b"], "normalize": [[0.5] * 3] * 2}
-    (tmp_path / "config.json").write_text(json.dumps(record))
+    (tmp_path / "config.json").write_text(json.dumps(RECORD))
     (tmp_path / "done.json").write_text("{}")
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(SoftCAMError, match=said):
         Run.open(tmp_path).model()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"config": None}, "'config': expected an object, found None"),
+        ({"config": {}}, "'config': it has no data, model, arm, size, seed"),
+        ({"config": {**asdict(TINY), "arm": "spars"}}, "did you mean 'sparse'"),
+        ({"config": {**asdict(TINY), "size": "x"}}, "size is 'x'"),
+        ({"config": {**asdict(TINY), "model": 3}}, "expected a word, found 3"),
+        ({"config": {**asdict(TINY), "data_options": None}}, "expected an object as data_options"),
+        ({"classes": None}, "'classes': expected a list of words"),
+        ({"classes": ["a", 3]}, "'classes': expected a word, found 3"),
+        ({"lambda1": "x"}, "'lambda1': the weight is 'x'"),
+        ({"fingerprint": 3}, "'fingerprint': expected a word"),
+        ({"normalize": [[0.5] * 3]}, "'normalize'"),
+        ({"normalize": [[0.5], [0.5]]}, "expected three means"),
+        ({"dataset": ""}, "'dataset': expected a word"),
+    ],
+)
+def test_a_garbled_field_is_named(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(RECORD | changed))
+    assert any("config.json is missing or damaged" in e and said in e for e in refusals(tmp_path))
+
+
+@pytest.mark.parametrize("name", RECORD)
+def test_a_missing_field_is_named(tmp_path: Path, name: str) -> None:
+    rest = {key: value for key, value in RECORD.items() if key != name}
+    (tmp_path / "config.json").write_text(json.dumps(rest))
+    assert any(f"missing or damaged (it has no {name!r})" in e for e in refusals(tmp_path))
+
+
+def refusals(path: Path) -> list[str]:
+    """What is said when each part of a run is read."""
+    run, said = Run(path), []
+    for part in ("config", "classes", "lambdas", "dataset", "model", "data"):
+        try:
+            found = getattr(run, part)
+            _ = found(*{"data": ["test"]}.get(part, [])) if callable(found) else found
+        except SoftCAMError as error:
+            said.append(str(error))
+    return said

@@ -56,6 +56,18 @@ def test_one_seed_and_runs_that_cannot_be_told_apart_have_none() -> None:
         assert each["seeds_low"].isna().all()
 
 
+def test_a_value_without_an_interval_says_so() -> None:
+    def value(*by_seed: tuple[float, float, float]) -> SeedValue:
+        return SeedValue("a", "sparse", "-", ("0", "0"), dict(zip("01", by_seed, strict=False)))
+
+    nan = float("nan")
+    alone = value((1.0, nan, nan))
+    assert str(alone) == "1.000 [no interval]" and not alone.has_interval
+    both = value((0.5, nan, nan), (0.7, 0.6, 0.8))
+    assert str(both) == "0.60 [no interval; seeds 0.50 to 0.70]"
+    assert value((0.7, 0.6, 0.8)).has_interval
+
+
 def test_bounds_belong_to_all_seeds() -> None:
     by_seed = {"0": (0.5, 0.4, 0.6), "1": (0.7, 0.6, 0.8)}
     value = SeedValue("a", "sparse", "-", ("0", "0"), by_seed, (0.3, 0.9))

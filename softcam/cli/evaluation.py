@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,9 +16,11 @@ from softcam.cli.options import (
     OnError,
     data_options,
 )
-from softcam.common import SoftCAMError
+from softcam.common import SoftCAMError, UnknownNameError
 
 __all__ = ["evaluate"]
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -97,15 +100,27 @@ def _listed(words: str | None) -> list[str] | None:
 
 
 def _find_runs(names: list[str]) -> list[Any]:
+    """The runs of these folders, and all finished ones of these data sets."""
     from softcam.common import runs_root
     from softcam.runs import Run, find_runs
+    from softcam.stored import unfinished_runs
 
     found = []
     for name in names:
         path = Path(name)
         if not path.exists() and (runs_root() / name).exists():
             path = runs_root() / name
+        if not path.exists():
+            known = [run.path.relative_to(runs_root()) for run in find_runs()]
+            each = {part.as_posix() for run in known for part in (run, run.parent)}
+            raise UnknownNameError("run or data set", name, each)
         of_dataset = path.is_dir() and path.resolve().parent == runs_root().resolve()
         several = find_runs(path.resolve().name) if of_dataset else []
+        half = unfinished_runs(path) if several else []
+        if half:
+            log.warning(
+                "%s: left out what is not finished: %s; the same `softcam train` command finishes "
+                "it", path.name, ", ".join(half),
+            )  # fmt: skip
         found += several or [Run.open(path)]
     return found

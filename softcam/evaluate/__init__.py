@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from softcam.common import SoftCAMError, choose
 from softcam.data.records import ImageSet
 from softcam.evaluate.job import Job
+from softcam.evaluate.options import count, named_fills, names, one_split, opened_runs, paths
 from softcam.evaluate.recorder import Recorder
-from softcam.evaluate.subjects import RunLike, open_run
+from softcam.evaluate.subjects import RunLike
 from softcam.explainers import explainers, get_explainer
-from softcam.metrics import FILLS, Measure, fill_name, measures
+from softcam.metrics import Measure, measures
 from softcam.results import write_table
 from softcam.runs import ARMS
 
@@ -52,20 +53,20 @@ def measure_catalogue(protocol: str = "corrected") -> dict[str, tuple[Measure, .
 
 
 def evaluate(
-    runs: Sequence[RunLike | str | Path],
+    runs: RunLike | str | Path | Sequence[RunLike | str | Path],
     *,
-    methods: Iterable[str] | None = None,
-    metrics: Iterable[str] | None = None,
+    methods: str | Iterable[str] | None = None,
+    metrics: str | Iterable[str] | None = None,
     protocol: str = "corrected",
     split: str = "test",
     limit: int | None = None,
-    fills: Sequence[Any] = ("mean-colour",),
+    fills: str | Sequence[Any] = ("mean-colour",),
     linear_limit: int = 16,
     occlude: str | Sequence[str] = "own",
     only: str = "all",
     post_hoc: Sequence[str] = ("black-box",),
     costly: str = "sample",
-    maps: Sequence[str | Path] = (),
+    maps: str | Path | Sequence[str | Path] = (),
     data: ImageSet | None = None,
     n_boot: int = 1000,
     seed: int = 0,
@@ -76,7 +77,8 @@ def evaluate(
     """Measure finished runs, and maps from elsewhere.
 
     Args:
-        runs: runs, or their directories; may be empty where `maps` and `data` are given.
+        runs: runs, or their directories, one or several; may be empty where `maps` and `data`
+            are given.
         methods: explainers by name, at least one; None takes all. Each is used where it
             applies: post-hoc methods on black boxes, `softcam` on SoftCAMs and converted black
             boxes.
@@ -102,7 +104,7 @@ def evaluate(
             findings, one of over 200 besides only the black box and the sparse SoftCAM of the
             smallest seed (without its sanity checks elsewhere); `all`: every method everything.
         maps: files `maps.npz` with maps from elsewhere, see `softcam.outside`.
-        data: the split they belong to, where there is no run.
+        data: the split they belong to, where there is no run: `open_data(...)["test"]`.
         n_boot: draws of a bootstrap interval.
         seed: of every choice and interval.
         progress: show progress bars.
@@ -115,8 +117,8 @@ def evaluate(
 
     Raises:
         UnknownNameError: a run, method or measure that does not exist; with the closest names.
-        SoftCAMError: nothing to evaluate, images that the paper's protocol does not know, or no
-            colour to hide patches with.
+        SoftCAMError: nothing to evaluate, an option of a wrong kind, images that the paper's
+            protocol does not know, or no colour to hide patches with.
     """
     options = dict(locals())
     recorder = Recorder(options.pop("n_boot"), seed)
@@ -128,7 +130,9 @@ def evaluate(
         recorder.close()
 
 
-def evaluate_to(folder: str | Path, runs: Sequence[RunLike | str | Path], **options: Any) -> Path:
+def evaluate_to(
+    folder: str | Path, runs: RunLike | str | Path | Sequence[RunLike | str | Path], **options: Any
+) -> Path:
     """The same into a folder, without holding the rows of single images in memory.
 
     Args:
@@ -153,93 +157,51 @@ def evaluate_to(folder: str | Path, runs: Sequence[RunLike | str | Path], **opti
 
 def _job(
     recorder: Recorder,
-    runs: Sequence[RunLike | str | Path],
+    runs: Any,
     *,
-    methods: Iterable[str] | None,
-    metrics: Iterable[str] | None,
+    methods: Any,
+    metrics: Any,
     protocol: str,
-    fills: Sequence[Any],
+    fills: Any,
     linear_limit: int,
     limit: int | None,
-    occlude: str | Sequence[str],
+    occlude: Any,
     only: str,
-    post_hoc: Sequence[str],
+    post_hoc: Any,
     costly: str,
-    maps: Sequence[str | Path],
-    data: ImageSet | None,
+    maps: Any,
+    data: Any,
+    seed: int,
     **plain: Any,
 ) -> Job:
     """Everything checked, before anything is computed."""
-    opened = _once([open_run(run) for run in runs])
-    if not opened and not (maps and data is not None):
+    opened, files, images = opened_runs(runs), paths("maps", maps), one_split(data)
+    if not opened and not (files and images is not None):
         raise SoftCAMError(
             "there is nothing to evaluate: name at least one run, or maps and their data."
         )
     catalogue = measure_catalogue(protocol)
-    asked = [each for name in _names("metric", metrics, catalogue) for each in catalogue[name]]
+    asked = [each for name in names("metric", metrics, catalogue) for each in catalogue[name]]
     if not isinstance(occlude, str) or occlude not in ("own", "all"):
-        occlude = _names("run to occlude", occlude, [run.id for run in opened])
+        occlude = names("run to occlude", occlude, [run.id for run in opened])
     choose("choice of images", only, ("all", "correct"))
     choose("choice for costly methods", costly, ("sample", "all"))
-    if linear_limit < 1 or (limit is not None and limit < 1) or recorder.n_boot < 0:
-        raise SoftCAMError(
-            f"expected limits of at least one image and n_boot >= 0, found limit={limit}, "
-            f"linear_limit={linear_limit} and n_boot={recorder.n_boot}."
-        )
+    recorder.n_boot = count("n_boot", recorder.n_boot, 0)
+    recorder.seed = count("seed", seed, 0)
     return Job(
         recorder=recorder, runs=opened,
         methods=[get_explainer(name) for name in _methods(methods)],
-        measures=asked, every_measure=metrics is None, limit=limit, fills=_fills(fills),
-        linear_limit=linear_limit, occlude=occlude, only=only, costly=costly,
-        post_hoc=_names("arm or run", post_hoc, [*ARMS, *(run.id for run in opened)]),
-        maps=[Path(each) for each in maps], data=data, **plain,
+        measures=asked, every_measure=metrics is None,
+        limit=None if limit is None else count("limit", limit, 1), fills=named_fills(fills),
+        linear_limit=count("linear_limit", linear_limit, 1), occlude=occlude, only=only,
+        post_hoc=names("arm or run", post_hoc, [*ARMS, *(run.id for run in opened)]),
+        costly=costly, maps=files, data=images, seed=recorder.seed, **plain,
     )  # fmt: skip
 
 
-def _names(kind: str, given: str | Iterable[str] | None, known: Iterable[str]) -> list[str]:
-    """The names asked for, each once; None takes all, and none at all is an error."""
-    known = list(known)
-    names = known if given is None else [given] if isinstance(given, str) else list(given)
-    if not names:
-        raise SoftCAMError(
-            f"no {kind} is named: name at least one, or leave the option out. "
-            f"Known: {', '.join(known) or 'none'}."
-        )
-    return [choose(kind, name, known) for name in dict.fromkeys(names)]
-
-
-def _methods(given: str | Iterable[str] | None) -> list[str]:
+def _methods(given: Any) -> list[str]:
     """The methods asked for; None takes the usual ones, `all` every one that is registered."""
     if given is None:
         return list(USUAL)
-    named = [given] if isinstance(given, str) else list(given)
-    return list(explainers()) if named == ["all"] else _names("method", named, explainers())
-
-
-def _fills(fills: Any) -> list[Any]:
-    """What hides a tile, each once: a name, or three plain numbers."""
-    fills = [fills] if isinstance(fills, str) else list(fills)
-    if not fills:
-        raise SoftCAMError(f"no fill is named: name at least one of {', '.join(FILLS)}.")
-    named: dict[str, Any] = {}
-    for fill in fills:
-        named.setdefault(fill_name(fill), fill)
-    return [each if isinstance(each, str) else tuple(map(float, each)) for each in named.values()]
-
-
-def _once(runs: Sequence[RunLike]) -> list[RunLike]:
-    """Each run once, also where it was named twice."""
-    found: dict[str, RunLike] = {}
-    for run in runs:
-        other = found.setdefault(run.id, run)
-        if other is not run and _folder(other) != _folder(run):
-            raise SoftCAMError(
-                f"two runs are called {run.id}: one table cannot tell them apart. Evaluate them "
-                "one at a time, or rename a copy's folder."
-            )
-    return list(found.values())
-
-
-def _folder(run: RunLike) -> Any:
-    path = getattr(run, "path", None)
-    return run if path is None else Path(path).resolve()
+    known = explainers()
+    return list(known) if given in ("all", ["all"]) else names("method", given, known)

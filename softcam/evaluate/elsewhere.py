@@ -45,10 +45,10 @@ def open_outside(
         return None, []
     by_content = {(each.fingerprint, each.split): each for each in sets}
     if len(by_content) != 1:
-        named = ", ".join(f"{each.name}/{each.split}" for each in by_content.values())
         raise SoftCAMError(
             f"maps belong to one set of images, but the runs and data are of {len(by_content)} "
-            f"({named}): evaluate them one at a time."
+            f"({_told_apart(list(by_content.values()))}): make them alike, or evaluate them one "
+            "at a time."
         )
     data = next(iter(by_content.values()))
     taken, found = {*explainers(), *REFERENCES, *runs}, list[OutsideMaps]()
@@ -62,6 +62,19 @@ def open_outside(
         taken.add(maps.name)
         found.append(maps)
     return data, found
+
+
+def _told_apart(sets: Sequence[ImageSet]) -> str:
+    """Each set with what differs: name, size and number of images, or only what they show."""
+    facts = [
+        (f"{each.name}/{each.split}", f"{each.size[1]} x {each.size[0]} px", f"{len(each)} images",
+         f"fingerprint {each.fingerprint[:12]}")
+        for each in sets
+    ]  # fmt: skip
+    differ = [i for i in (1, 2) if len({each[i] for each in facts}) > 1]
+    if len({(each[0], *(each[i] for i in differ)) for each in facts}) < len(facts):
+        differ.append(3)
+    return "; ".join(", ".join((each[0], *(each[i] for i in differ))) for each in facts)
 
 
 def outside_keys(maps: OutsideMaps, data: ImageSet, profile: str) -> dict[str, Any]:

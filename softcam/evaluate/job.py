@@ -184,7 +184,10 @@ class Job:
         if not measures or not sources or not len(question.located) or subject.arm == "converted":
             return  # the floors and ceilings of `converted` are the black box's
         one = question.located[:1]
-        height, width = sources[0].read(one, question.targets[one]).shape[1:]
+        shapes = [tuple(each.read(one, question.targets[one]).shape[1:]) for each in sources]
+        # The coarsest: a map of every pixel could be the finding itself. One of a single cell is
+        # what a method that left this image out returns.
+        height, width = min((s for s in shapes if s != (1, 1)), key=np.prod, default=(1, 1))
         shape = (int(height), int(width))
         add_yardsticks(
             self.recorder, subject.keys, subject.data, question, shape, measures, self._ceilings

@@ -162,6 +162,7 @@ def _converts(run: RunLike) -> bool:
     try:
         converted = run.converted()
     except SoftCAMError as error:
+        run.model()  # a run that cannot be read is no matter of conversion: this says so
         log.warning("%s: no arm 'converted': %s", run.id, error)
         return False
     if converted.conversion is not None and converted.conversion.kind != "exact":

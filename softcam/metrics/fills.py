@@ -206,7 +206,12 @@ def _gaussian(n: int, sigma: float) -> Tensor:
 
 
 def _colour(fill: Sequence[float] | Tensor) -> Tensor:
-    colour = torch.as_tensor(fill).detach().cpu().double()
+    try:
+        colour = torch.as_tensor(fill).detach().cpu().double()
+    except (TypeError, ValueError, RuntimeError) as error:  # what torch says of None, of words
+        raise SoftCAMError(
+            f"a fill is {fill!r}: expected one of {', '.join(FILLS)}, or a colour (r, g, b)."
+        ) from error
     if colour.shape != (3,):
         raise SoftCAMError(
             f"expected a fill colour (3,), found shape {tuple(colour.shape)}. By name there are: "

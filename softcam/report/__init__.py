@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from softcam.common import SoftCAMError, write_text
+from softcam.common import SoftCAMError, read_json, write_text
 from softcam.report.maps import (
     at_a_glance,
     faithfulness,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["write_report"]
+
+log = logging.getLogger(__name__)
 
 _ARM_ORDER = ("black-box", "converted", "dense", "sparse", "ridge", "elastic", "logit-control")
 
@@ -176,16 +179,25 @@ def _notes(table: pd.DataFrame | None) -> list[str]:
         file = runs_root() / dataset / run_id / "config.json"
         if not file.is_file():
             continue
-        record = json.loads(file.read_text(encoding="utf-8"))
-        config = record["config"]
-        options = ", ".join(f"{k} {v}" for k, v in config["data_options"].items() if k != "seed")
-        counts = ", ".join(f"{record['counts'][s]} {s}" for s in ("train", "val", "test"))
-        how = f"{config['size']} px, {counts} images; {config['epochs']} epochs of batches of "
-        how += f"{config['batch_size']}, best by validation {config['select']}"
-        how += f"; data options: {options}" if options else ""
-        for note in (how, *record["data_notes"]):
+        try:
+            notes = _notes_of(read_json(file))
+        except (SoftCAMError, KeyError, TypeError, AttributeError) as error:
+            log.warning("%s cannot be used (%r): the report says nothing of this run", file, error)
+            continue
+        for note in notes:
             said[f"{dataset}: {note}"] = said.get(f"{dataset}: {note}", 0) + 1
     return [f"{note} ({n} run{'s' * (n > 1)})." for note, n in said.items()]
+
+
+def _notes_of(record: dict[str, Any]) -> list[str]:
+    """How one run was trained, and what was said of its data."""
+    config = record["config"]
+    options = ", ".join(f"{k} {v}" for k, v in config["data_options"].items() if k != "seed")
+    counts = ", ".join(f"{record['counts'][s]} {s}" for s in ("train", "val", "test"))
+    how = f"{config['size']} px, {counts} images; {config['epochs']} epochs of batches of "
+    how += f"{config['batch_size']}, best by validation {config['select']}"
+    how += f"; data options: {options}" if options else ""
+    return [how, *record["data_notes"]]
 
 
 def _versions() -> dict[str, str]:

@@ -87,7 +87,8 @@ def wide(
 def _note(rows: pd.DataFrame) -> str:
     n, kinds = rows["n"], sorted(map(str, rows["ci_kind"].unique()))
     images = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
-    return f"{images} images a value; intervals: {'; '.join(kinds)}."
+    images += " image" if images == "1" else " images"
+    return f"{images} a value; intervals: {'; '.join(kinds)}."
 
 
 def heads(rows: pd.DataFrame, names: Sequence[str], column: str = "metric") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -113,8 +114,19 @@ def _steps(found: pd.DataFrame, names: Sequence[str]) -> list[str]:
 
 
 def _signed(row: pd.Series) -> str:
+    """`difference [low, high], p`; what is not known is said, and then there is no p-value."""
+    if math.isnan(row["difference"]):
+        return "undefined"
+    if math.isnan(row["ci_low"]):
+        return f"{row['difference']:+.3f}, no interval{_single(row)}"
     interval = f"{row['difference']:+.3f} [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
     return f"{interval}, p {row['p_holm']:.3f}"
+
+
+def _single(row: pd.Series) -> str:
+    """Why there is no interval, where it is one image, or one patient with several."""
+    what = "patient" if "groups" in row["ci_kind"] else "image"
+    return f" (1 {what})" if row["n"] == 1 else ""
 
 
 def controls(table: pd.DataFrame | None, per_image: pd.DataFrame) -> Table | None:
@@ -137,12 +149,19 @@ def _beaten(rows: pd.DataFrame) -> str:
     """`better than all of random, centre`, or which controls do as well, and which do better."""
     if rows.empty:
         return "-"
+    known = rows["ci_low"].notna()
+    unknown = [f"{r['b_method']}{_single(r)}" for _, r in rows[~known].iterrows()]
+    rows = rows[known]
     as_well = [f"{r['b_method']} (p {r['p_holm']:.3f})" for r in _records(rows, "neither")]
     better = [f"{r['b_method']} is better" for r in _records(rows, "b")]
-    if not as_well and not better:
-        return f"better than {', '.join(rows['b_method'])}"
-    text = f"not clearly better than {', '.join(as_well)}" if as_well else ""
-    return "; ".join(each for each in (*better, text) if each)
+    texts = [*better]
+    if as_well:
+        texts.append(f"not clearly better than {', '.join(as_well)}")
+    elif not better and len(rows):
+        texts.append(f"better than {', '.join(rows['b_method'])}")
+    if unknown:
+        texts.append(f"no interval against {', '.join(unknown)}")
+    return "; ".join(texts)
 
 
 def _records(rows: pd.DataFrame, verdict: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from softcam.visualize.curves import (
     reliability_diagram,
     training_history,
 )
+from softcam.visualize.methods import method_gallery
 from softcam.visualize.overlay import (
     CONTRIBUTION,
     colour_bar,
@@ -32,6 +33,7 @@ __all__ = [
     "gallery",
     "insertion_curves",
     "lambda_plot",
+    "method_gallery",
     "montage",
     "new_figure",
     "outline",

@@ -35,8 +35,10 @@ def gallery(
     findings: Sequence[Any] | None = None,
     row_titles: Sequence[str] | None = None,
     scale: Literal["shared", "column"] = "shared",
+    limit: float | None = None,
     label: str = CONTRIBUTION,
     title: str = "",
+    panel: float = 2.0,
 ) -> Figure:
     """Rows are images, columns are methods; the finding is outlined in every panel.
 
@@ -46,17 +48,20 @@ def gallery(
         findings: N masks (H, W) bool.
         row_titles: N short texts, such as the label and the prediction.
         scale: `shared` when all maps have one unit, the default; `column` where methods differ
-            in unit, each column then has a colour bar of its own.
+            in unit, each column then has a colour bar of its own. `method_gallery` gives many
+            methods one colour bar.
+        limit: the value at full colour where all maps share a scale, see `common_limit`.
         label: the unit, written on the colour bar.
+        panel: width of one panel in inches.
     """
     choose("scale", scale, ("shared", "column"))
     n, names = len(images), list(maps)
     for name in names:
         if len(maps[name]) != n:
             raise SoftCAMError(f"{name!r} has {len(maps[name])} maps for {n} images: one an image.")
-    shared = common_limit(maps.values()) if scale == "shared" else None
+    shared = (limit or common_limit(maps.values())) if scale == "shared" else None
     room = 1.1 if scale == "shared" else 0.0  # for the colour bar
-    figure, axes = new_figure(n, 1 + len(names), (2.0 + room / (1 + len(names)), 2.1))
+    figure, axes = new_figure(n, 1 + len(names), (panel + room / (1 + len(names)), panel + 0.1))
     for row in range(n):
         finding = None if findings is None else findings[row]
         show_image(images[row], axes[row, 0], "image" if row == 0 else "")
@@ -74,13 +79,13 @@ def gallery(
                 transform=axes[row, 0].transAxes,
             )
     for column, name in enumerate(names, 1):
-        limit = shared or common_limit([maps[name]])
+        own = shared or common_limit([maps[name]])
         for row in range(n):
             drawn = show_evidence(
                 images[row],
                 maps[name][row],
                 axes[row, column],
-                limit=limit,
+                limit=own,
                 finding=None if findings is None else findings[row],
                 title=name if row == 0 else "",
             )

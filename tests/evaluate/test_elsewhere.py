@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,15 @@ def test_files_that_do_not_fit_are_refused_first(tmp_path: Path) -> None:
     other = FakeRun(bright_square(8, fingerprint="other"), "dense", name="other")
     with pytest.raises(SoftCAMError, match="one set of images"):
         evaluate([run, other], maps=[file], **QUICK)
+    with pytest.raises(SoftCAMError, match="fingerprint fingerprint; fake/test, fingerprint other"):
+        evaluate([run, other], maps=[file], **QUICK)
+    small = bright_square(6, fingerprint="small")
+    with pytest.raises(SoftCAMError, match=r"\(fake/test, 8 images; fake/test, 6 images\): make"):
+        evaluate([run], maps=[file], data=small, **QUICK)
+    halved = replace(small, images=small.images[:, :16, :24])
+    told = "(fake/test, 32 x 32 px, 8 images; fake/test, 24 x 16 px, 6 images)"
+    with pytest.raises(SoftCAMError, match=re.escape(told)):
+        evaluate([run], maps=[file], data=halved, **QUICK)
     with pytest.raises(SoftCAMError, match="cannot be read"):
         evaluate([run], maps=[tmp_path / "nothing.npz"], **QUICK)
     with pytest.raises(SoftCAMError, match="at least one run"):

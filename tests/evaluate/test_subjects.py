@@ -53,6 +53,19 @@ def test_no_converted_arm_where_the_conversion_is_not_exact(kind, monkeypatch, c
     assert "no arm 'converted'" in caplog.text
 
 
+def test_what_keeps_a_run_from_loading_is_said_once(monkeypatch, caplog) -> None:
+    run = FakeRun(bright_square())
+
+    def broken():
+        raise SoftCAMError("there is no weights file")
+
+    monkeypatch.setattr(run, "model", broken)
+    monkeypatch.setattr(run, "converted", broken)
+    with caplog.at_level(logging.WARNING), pytest.raises(SoftCAMError, match="no weights file"):
+        of(run)
+    assert not caplog.text
+
+
 def test_columns_and_cache(tmp_path) -> None:
     (sparse,) = of(FakeRun(bright_square(), "sparse", path=tmp_path))
     assert sparse.cache == tmp_path / "cache"

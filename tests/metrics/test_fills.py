@@ -107,6 +107,9 @@ def test_names_of_fills() -> None:
     assert fill_name((0.5, 0, 1)) == fill_name(torch.tensor([0.5, 0, 1])) == "0.5/0/1"
     with pytest.raises(UnknownNameError, match="did you mean 'mean-colour'"):
         fill_name("mean-color")
+    for wrong in (None, "abc".split(), object()):
+        with pytest.raises(SoftCAMError, match="a fill is .*expected one of mean-colour"):
+            fill_name([wrong])
     with pytest.raises(SoftCAMError, match="shape"):
         fill_name((0.5, 0.5))
     with pytest.raises(SoftCAMError, match=r"in \[0, 1\]"):

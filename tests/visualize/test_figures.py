@@ -17,6 +17,7 @@ from softcam.visualize import (
     gallery,
     insertion_curves,
     lambda_plot,
+    method_gallery,
     montage,
     new_figure,
     outline,
@@ -127,6 +128,76 @@ def test_gallery_has_one_scale_unless_told_otherwise() -> None:
         gallery(images, {"SoftCAM": torch.rand(3, 4, 4)})
     with pytest.raises(UnknownNameError, match="'shared'"):
         gallery(images, maps, scale="share")
+
+
+def test_a_limit_given_to_the_gallery_is_the_value_at_full_colour() -> None:
+    images, maps = IMAGE[None], torch.tensor([[[4.0, -1.0], [0.0, 2.0]]])
+    figure = gallery(images, {"a": maps}, limit=8)
+    drawn = ax()
+    show_evidence(IMAGE, maps[0], drawn, limit=8)
+    assert np.allclose(colours(figure.axes[1]), colours(drawn))
+
+
+TWO = IMAGE[None].expand(2, -1, -1, -1)
+
+
+def test_method_gallery_divides_each_method_by_one_number_over_all_images() -> None:
+    base = torch.tensor([[[1.0, -4.0], [0.0, 2.0]], [[0.5, 0.0], [0.0, 1.0]]])
+    maps = {"small": 1e-6 * base, "large": 1e6 * base, "half": base.abs()}
+    figure = method_gallery(TWO, maps, percentile=100)
+    grid = np.array(figure.axes[:8]).reshape(2, 4)
+    for row in range(2):
+        drawn = ax()
+        show_evidence(IMAGE, base[row], drawn, limit=4)
+        for column in (1, 2):
+            assert np.allclose(colours(grid[row, column]), colours(drawn), atol=1e-5)
+    rgba = colours(grid[0, 3])[colours(grid[0, 3])[..., 3] > 0.5]
+    assert (rgba[:, 0] > rgba[:, 2]).all(), "what is never negative has no blue"
+    bar = figure.axes[-1]
+    assert len(figure.axes) == 9 and bar.get_ylim() == (-1, 1), "one bar for all"
+    assert bar.get_ylabel() == "share of the method's largest value"
+
+
+def test_method_gallery_does_not_let_one_hot_pixel_pale_the_rest() -> None:
+    speckled = torch.ones(2, 16, 16)
+    speckled[0, 3, 3] = 1000
+    figure = method_gallery(TWO, {"m": speckled})
+    assert "99th percentile" in figure.axes[-1].get_ylabel()
+    assert np.allclose(colours(figure.axes[1])[..., 3].min(), 0.85)
+
+
+def test_method_gallery_writes_the_cost_under_each_column_and_outlines_each_panel() -> None:
+    maps = {"SoftCAM": torch.rand(2, 4, 4), "Integrated Gradients": torch.rand(2, 16, 16)}
+    maps["random"] = torch.zeros(2, 4, 4)
+    finding = np.zeros((16, 16), bool)
+    finding[4:8, 4:8] = True
+    figure = method_gallery(
+        TWO,
+        maps,
+        findings=[finding] * 2,
+        row_titles=["black box", "sparse"],
+        costs={"SoftCAM": 1, "Integrated Gradients": 150},
+        times={"SoftCAM": 1.04, "Integrated Gradients": 93.4},
+    )
+    grid = np.array(figure.axes[:8]).reshape(2, 4)
+    titles = ["image", "SoftCAM", "Integrated\nGradients", "random"]
+    assert [a.get_title() for a in grid[0]] == titles
+    texts = [[t.get_text() for t in a.texts if t.get_text()] for a in grid[1]]
+    assert texts[1:] == [["1 pass\n1.0x the time"], ["150 passes\n93x the time"], []]
+    assert all(not a.texts for a in grid[0, 1:]), "once a column, under the last image"
+    assert all(len(a.collections) == 2 for a in grid.flat)
+
+
+def test_method_gallery_refuses_what_has_no_column() -> None:
+    maps = {"SoftCAM": torch.rand(2, 4, 4)}
+    with pytest.raises(UnknownNameError, match="'SoftCAM'"):
+        method_gallery(TWO, maps, costs={"softcam": 1})
+    with pytest.raises(UnknownNameError, match="'SoftCAM'"):
+        method_gallery(TWO, maps, times={"softcam": 1})
+    with pytest.raises(SoftCAMError, match="1 maps for 2 images"):
+        method_gallery(TWO, {"SoftCAM": torch.rand(1, 4, 4)})
+    with pytest.raises(SoftCAMError, match="not finite"):
+        method_gallery(TWO, {"SoftCAM": torch.full((2, 4, 4), torch.nan)})
 
 
 def test_prediction_panel_shows_the_contrast_first_and_the_bias_by_itself() -> None:
