@@ -41,6 +41,9 @@ def evaluate(
         str, typer.Option(help="what hides a tile: mean-colour, blur, linear; comma separated")
     ] = "mean-colour",
     linear_limit: Annotated[int, typer.Option(min=1, help="images for the linear fill")] = 16,
+    twin_limit: Annotated[
+        int | None, typer.Option(min=1, help="images for twins; default: as --limit")
+    ] = None,
     occlude: Annotated[
         str, typer.Option(help="own, all (every map on every network) or run ids")
     ] = "own",
@@ -87,6 +90,7 @@ def evaluate(
     evaluate_to(
         folder, found, methods=_listed(methods), metrics=_listed(metrics), protocol=protocol,
         split=split, limit=limit, fills=_listed(fills) or (), linear_limit=linear_limit,
+        twin_limit=twin_limit,
         occlude=occlude if occlude in ("own", "all") else _listed(occlude) or (), only=only,
         post_hoc=_listed(post_hoc) or (), costly=costly, maps=maps or (), data=images,
         n_boot=n_boot, seed=seed, profile=profile, cache=cache, progress=progress,

@@ -62,6 +62,7 @@ def evaluate(
     limit: int | None = None,
     fills: str | Sequence[Any] = ("mean-colour",),
     linear_limit: int = 16,
+    twin_limit: int | None = None,
     occlude: str | Sequence[str] = "own",
     only: str = "all",
     post_hoc: Sequence[str] = ("black-box",),
@@ -94,6 +95,7 @@ def evaluate(
             [0, 1]; several may be given.
         linear_limit: how many images the linear fill may have: it solves a linear system an
             image and step.
+        twin_limit: how many images have their lesions taken out one by one; None takes `limit`.
         occlude: `own`: each map is ranked on its own network; `all`: every map on every network,
             the crossed table; or the ids of the runs to occlude, with every map.
         only: `all` images, or only those that every run predicts `correct`-ly, as in the paper's
@@ -164,6 +166,7 @@ def _job(
     protocol: str,
     fills: Any,
     linear_limit: int,
+    twin_limit: int | None,
     limit: int | None,
     occlude: Any,
     only: str,
@@ -193,7 +196,9 @@ def _job(
         methods=[get_explainer(name) for name in _methods(methods)],
         measures=asked, every_measure=metrics is None,
         limit=None if limit is None else count("limit", limit, 1), fills=named_fills(fills),
-        linear_limit=count("linear_limit", linear_limit, 1), occlude=occlude, only=only,
+        linear_limit=count("linear_limit", linear_limit, 1),
+        twin_limit=None if twin_limit is None else count("twin_limit", twin_limit, 1),
+        occlude=occlude, only=only,
         post_hoc=names("arm or run", post_hoc, [*ARMS, *(run.id for run in opened)]),
         costly=costly, maps=files, data=images, seed=recorder.seed, **plain,
     )  # fmt: skip

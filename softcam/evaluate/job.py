@@ -49,6 +49,7 @@ class Job:
     limit: int | None
     fills: Sequence[Any]
     linear_limit: int
+    twin_limit: int | None
     occlude: str | Sequence[str]
     only: str
     post_hoc: Sequence[str]
@@ -81,12 +82,15 @@ class Job:
         only = self._correct(models) if self.only == "correct" else None
         sources: list[tuple[ImageSet, Source]] = []
         for subject in models:
-            question = ask(subject.data, self.limit, self.seed, only)
+            question = self._ask(subject.data, only)
             sources += [(subject.data, each) for each in self._examine(subject, question)]
         sources += self._examine_outside(files, of_files, only)
         if any(each.kind == "occlusion" for each in self.measures):
             for subject in models:
-                self._occlude(subject, ask(subject.data, self.limit, self.seed, only), sources)
+                self._occlude(subject, self._ask(subject.data, only), sources)
+
+    def _ask(self, data: ImageSet, only: np.ndarray | None) -> Question:
+        return ask(data, self.limit, self.seed, only, self.twin_limit)
 
     def _kind(self, *kinds: str) -> list[Measure]:
         return [each for each in self.measures if each.kind in kinds]
@@ -245,7 +249,7 @@ class Job:
         """The same of maps from files."""
         if data is None:
             return []
-        question = ask(data, self.limit, self.seed, only)
+        question = self._ask(data, only)
         measures = self._classifying(data) + self._kind("map", "labelled")
         found: list[tuple[ImageSet, Source]] = []
         for maps in files:

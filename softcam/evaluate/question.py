@@ -37,7 +37,11 @@ class Question:
 
 
 def ask(
-    data: ImageSet, limit: int | None, seed: int, only: Iterable[int] | None = None
+    data: ImageSet,
+    limit: int | None,
+    seed: int,
+    only: Iterable[int] | None = None,
+    twin_limit: int | None = None,
 ) -> Question:
     """Two classes: the evidence for class 1, wherever a finding is marked. More: for the label.
 
@@ -49,6 +53,7 @@ def ask(
         data: the split.
         limit: how many images may be occluded, drawn with `seed`; None takes all.
         seed: of that choice.
+        twin_limit: how many images may have twins; None takes `limit`.
         only: indices of the images that may be asked at all; None allows every image.
     """
     labels, located = np.asarray(data.labels), data.with_findings()
@@ -65,7 +70,7 @@ def ask(
         "label" if several else "class:1",
         located,
         some_of(diseased, limit, seed),
-        some_of(located, limit, seed),
+        some_of(located, limit if twin_limit is None else twin_limit, seed),
     )
 
 

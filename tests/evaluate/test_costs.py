@@ -133,3 +133,13 @@ def test_score_cam_counts_the_channels_of_the_model() -> None:
     run = FakeRun(bright_square(4))
     assert passes(get_explainer("score-cam"), run.model()) == 2  # one channel, and the image
     assert passes(get_explainer("grad-cam"), run.model()) == 1
+
+
+def test_twins_may_have_a_limit_of_their_own() -> None:
+    from softcam.evaluate.question import ask
+
+    data = bright_square(32)
+    same = ask(data, 3, 0)
+    more = ask(data, 3, 0, twin_limit=7)
+    assert len(same.twinned) == len(same.occluded) == len(more.occluded) == 3
+    assert len(more.twinned) == 7 and set(same.twinned) <= set(more.twinned)
