@@ -82,6 +82,12 @@ class Catalogue:
         expected: counts that a faithful preparation reproduces, by split: `{"train": (6770,
             4599)}`, for `verify`.
         notes: what a reader should know: counts of what was dropped, assumed or drawn.
+        warnings: notes that are also given as warnings when the set is prepared.
+        table: the file that says which image is in which split, for messages; a name in the store.
+        grey: all images are grey, and are stored as one channel, a third of the size; an image
+            with colours is then an error.
+        shared_patients: a patient may be in several splits (an official split that is so); else
+            that is an error.
     """
 
     name: str
@@ -95,6 +101,10 @@ class Catalogue:
     metadata: Mapping[str, Sequence[str]] = field(default_factory=dict)
     expected: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    table: str = ""
+    grey: bool = False
+    shared_patients: bool = False
 
     def __post_init__(self) -> None:
         for column, values in self.metadata.items():

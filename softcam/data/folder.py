@@ -5,7 +5,10 @@
     PATH/boxes.csv                filename, x, y, width, height, class
     PATH/masks/STEM[.CLASS].png   size of the image, above 0 = marked
 
-Images, boxes and masks go through one geometry (see `geometry`) into the array cache.
+or, with `glob="*/*.png"`, without a table: the folder that an image is in is its class.
+
+Labels may be one class an image or several findings (see `folder_classes`). Images, boxes and masks
+go through one geometry into the array cache (see `prepare`).
 
 An image counts as **annotated** if `has_annotation` says so, or, without that column, if a box
 or a mask of any class belongs to it. A label says nothing about it: an image called diseased in
@@ -16,24 +19,28 @@ never have been looked at. Measures of place use only images with a marked findi
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from softcam.common import DataError, as_integer, choose, data_root, digest
-from softcam.data.cache import SplitsMeta, cached_splits
-from softcam.data.folder_build import FolderBuilder
+from softcam.common import DataError, choose, data_root
+from softcam.data.catalogue import Catalogue, Item
 from softcam.data.folder_findings import Findings, read_findings
-from softcam.data.folder_labels import Labels, read_labels
+from softcam.data.folder_groups import Grouping
+from softcam.data.folder_labels import Labels, list_images, read_labels
+from softcam.data.prepare import ON_ERROR, prepared_splits
 from softcam.data.records import Splits
+from softcam.data.store import FolderStore, Store
 
-__all__ = ["find_folder", "folder_name", "folder_splits"]
-
-PREPARED = 1  # counts up when the same files would become other arrays
-ON_ERROR = ("stop", "skip")
+__all__ = ["find_folder", "folder_name", "folder_splits", "read_folder"]
 
 
-def find_folder(path: str | Path) -> Path:
+def find_folder(path: str | Path, table: bool = True) -> Path:
     """The folder itself if it exists, else the one of that name under `data_root()`.
+
+    Args:
+        path: as it is written.
+        table: whether a labels.csv has to be in it.
 
     Raises:
         DataError: neither exists, or it has no labels.csv.
@@ -41,7 +48,7 @@ def find_folder(path: str | Path) -> Path:
     tried = [Path(path).expanduser(), data_root() / path]
     for candidate in tried:
         if candidate.is_dir():
-            if not (candidate / "labels.csv").is_file():
+            if table and not (candidate / "labels.csv").is_file():
                 raise DataError(f"{candidate}: no labels.csv in this folder.")
             return candidate.resolve()
     raise DataError(
@@ -55,27 +62,124 @@ def folder_name(folder: Path) -> str:
     return f"folder-{re.sub(r'[^a-z0-9]+', '-', folder.name.lower()).strip('-') or 'data'}"
 
 
+def read_folder(
+    path: str | Path,
+    *,
+    label_column: str | Sequence[str] = "label",
+    finding_classes: Sequence[str] | str | None = None,
+    on_error: str = "stop",
+    seed: int = 0,
+    glob: str | None = None,
+    patient_pattern: str | None = None,
+    splits: str | Path | None = None,
+    on_leak: str = "stop",
+) -> tuple[Store, Catalogue]:
+    """The images of a folder; all tables are checked, no image is opened.
+
+    Args:
+        path: the folder, as it is or below `data_root()`.
+        label_column: the column of labels.csv to learn, or several that hold a finding each.
+        finding_classes: the box or mask classes that count as a finding; needed when several
+            classes are marked. The others are kept as masks of their name.
+        on_error: `stop` at a box without an area, or `skip` and count it.
+        seed: of the split, where none is given.
+        glob: a pattern that lists the images, instead of labels.csv; names then count from the
+            folder itself, in boxes.csv and masks/ as well.
+        patient_pattern: a regular expression that finds the patient in a file name, with its
+            first group if it has one; where no `patient_id` says who it is.
+        splits: a CSV of `filename, split [, patient_id]`, which counts more than the `split`
+            column; a path as it is or in the folder.
+        on_leak: `stop` where a patient is in two splits, or `warn`.
+
+    Raises:
+        DataError: what is wrong, with file, row and column.
+    """
+    choose("on_error", on_error, ON_ERROR)
+    grouping = Grouping(seed, patient_pattern, splits, on_leak)
+    folder = find_folder(path, table=glob is None)
+    if glob is None:
+        labels = read_labels(folder, label_column, grouping)
+    else:
+        labels = list_images(folder, glob, grouping)
+    findings = read_findings(folder, labels.names, finding_classes, on_error)
+    options: dict[str, Any] = {
+        "label_column": label_column if isinstance(label_column, str) else list(label_column),
+        "finding_classes": list(findings.finding_names),
+        "seed": seed if labels.groups.drawn else None,
+        **_unusual(glob=glob, patient_pattern=patient_pattern, splits=splits),
+    }
+    return FolderStore(folder), _catalogue(folder, labels, findings, options, on_leak == "warn")
+
+
+def _unusual(**options: object) -> dict[str, str]:
+    """Those that are given; a set without them has the options it always had."""
+    return {name: str(value) for name, value in options.items() if value is not None}
+
+
+def _catalogue(
+    folder: Path,
+    labels: Labels,
+    findings: Findings,
+    options: dict[str, Any],
+    shared_patients: bool,
+) -> Catalogue:
+    columns = zip(
+        labels.names,
+        labels.files,
+        labels.classes.labels,
+        labels.groups.splits,
+        labels.groups.patients,
+        labels.annotated,
+        strict=True,
+    )
+    items = [
+        Item(
+            name,
+            file,
+            label,
+            split,
+            patient,
+            tuple(findings.boxes.get(name, ())),
+            tuple(findings.masks.get(name, ())),
+            annotated,
+        )
+        for name, file, label, split, patient, annotated in columns
+    ]
+    table = labels.groups.table
+    return Catalogue(
+        name=folder_name(folder),
+        items=items,
+        classes=labels.classes.names,
+        mask_names=findings.names,
+        finding_names=findings.finding_names,
+        multi_label=labels.classes.multi_label,
+        options=options,
+        metadata=labels.metadata,
+        notes=tuple(labels.notes),
+        warnings=tuple(findings.notes),
+        table=table.relative_to(folder).as_posix() if folder in table.parents else str(table),
+        shared_patients=shared_patients,
+    )
+
+
 def folder_splits(
     path: str | Path,
     size: int = 96,
     *,
-    label_column: str = "label",
-    finding_classes: list[str] | tuple[str, ...] | str | None = None,
     on_error: str = "stop",
-    seed: int = 0,
+    workers: int | None = None,
     progress: bool = True,
+    **options: Any,
 ) -> Splits:
-    """Read a folder data set; all tables are checked before the first image is opened.
+    """Read a folder data set and prepare it; all tables are checked before an image is opened.
 
     Args:
         path: the folder, as it is or below `data_root()`.
         size: side of the prepared square images, in pixels.
-        label_column: the column of labels.csv to learn.
-        finding_classes: the box or mask classes that count as a finding; needed when several
-            classes are marked. The others are kept as masks of their name.
         on_error: `stop` at an image, mask or box that cannot be used, or `skip` and count it.
-        seed: of the split, where labels.csv gives none.
+        workers: processes that prepare, see `prepared_splits`.
         progress: show a bar while the images are read.
+        options: of `read_folder`.
 
     Returns:
         Three splits of RGB images; `notes` counts everything that was skipped, clipped or assumed.
@@ -83,35 +187,7 @@ def folder_splits(
     Raises:
         DataError: what is wrong, with file, row and column.
     """
-    choose("on_error", on_error, ON_ERROR)
-    as_integer("seed", seed, 0, 2**32 - 1)
-    folder = find_folder(path)
-    labels = read_labels(folder, label_column, seed)
-    findings = read_findings(folder, labels.rows, finding_classes, on_error)
-    options: dict[str, Any] = {
-        "size": size,
-        "label_column": label_column,
-        "finding_classes": list(findings.finding_names),
-        "on_error": on_error,
-        "seed": seed if labels.split_is_drawn else None,
-    }
-    key = {"prepared": PREPARED, "files": _files_digest(folder, labels, findings), **options}
-
-    def write(temporary: Path) -> SplitsMeta:
-        builder = FolderBuilder(folder, labels, findings, size, on_error, options)
-        return builder.write(temporary, progress)
-
-    return cached_splits(folder_name(folder), key, write)
-
-
-def _files_digest(folder: Path, labels: Labels, findings: Findings) -> str:
-    """Which files were read: contents of the tables, size and time of images and masks."""
-    tables = [folder / "labels.csv", folder / "boxes.csv"]
-    contents = [path.read_bytes() if path.is_file() else b"" for path in tables]
-    files = [item.path for item in labels.rows]
-    files += [path for masks in findings.masks.values() for _, path in masks]
-    stats = [(path, path.stat()) for path in files]
-    return digest(
-        *contents,
-        [(p.relative_to(folder).as_posix(), s.st_size, s.st_mtime_ns) for p, s in stats],
+    store, catalogue = read_folder(path, on_error=on_error, **options)
+    return prepared_splits(
+        store, catalogue, size, on_error=on_error, workers=workers, progress=progress
     )

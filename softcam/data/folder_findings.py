@@ -14,31 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from softcam.common import DataError, choose
-from softcam.data.folder_labels import IMAGE_SUFFIXES, Label
+from softcam.data.catalogue import Mark, MaskFile
+from softcam.data.folder_labels import IMAGE_SUFFIXES
 from softcam.data.geometry import Box
-from softcam.data.tables import Row, read_table
+from softcam.data.tables import read_table
 
-__all__ = ["Findings", "MarkedBox", "read_findings"]
+__all__ = ["Findings", "read_findings"]
 
 BOX_COLUMNS = ("filename", "x", "y", "width", "height", "class")
 DEFAULT_CLASS = "finding"  # of masks/STEM.png, which names none
 
 
-@dataclass(frozen=True)
-class MarkedBox:
-    """A row of boxes.csv: what it marks, where, and where it is written."""
-
-    kind: str
-    box: Box
-    row: Row
-
-
 @dataclass
 class Findings:
-    """What is marked, by file name; `names` are all classes, `finding_names` those that count."""
+    """What is marked, by image name; `names` are all classes, `finding_names` those that count."""
 
-    boxes: dict[str, list[MarkedBox]] = field(default_factory=lambda: defaultdict(list))
-    masks: dict[str, list[tuple[str, Path]]] = field(default_factory=lambda: defaultdict(list))
+    boxes: dict[str, list[Mark]] = field(default_factory=lambda: defaultdict(list))
+    masks: dict[str, list[MaskFile]] = field(default_factory=lambda: defaultdict(list))
     names: tuple[str, ...] = ()
     finding_names: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
@@ -46,7 +38,7 @@ class Findings:
 
 def read_findings(
     folder: Path,
-    labels: Sequence[Label],
+    images: Sequence[str],
     finding_classes: Iterable[str] | None = None,
     on_error: str = "stop",
 ) -> Findings:
@@ -54,7 +46,7 @@ def read_findings(
 
     Args:
         folder: the data set.
-        labels: its images.
+        images: their names.
         finding_classes: the classes that count as a finding; needed when there are several.
         on_error: `stop` at an empty or negative box, or `skip` and count it.
 
@@ -66,11 +58,9 @@ def read_findings(
     findings = Findings()
     kinds: set[str] = set()
     if (folder / "boxes.csv").is_file():
-        kinds |= _read_boxes(
-            folder / "boxes.csv", {item.filename for item in labels}, on_error, findings
-        )
+        kinds |= _read_boxes(folder / "boxes.csv", set(images), on_error, findings)
     if (folder / "masks").is_dir():
-        kinds |= _list_masks(folder / "masks", labels, findings)
+        kinds |= _list_masks(folder / "masks", images, findings)
     findings.names = tuple(sorted(kinds))
     findings.finding_names = _finding_names(folder, findings.names, finding_classes)
     return findings
@@ -92,7 +82,8 @@ def _read_boxes(path: Path, images: set[str], on_error: str, findings: Findings)
         box = (row.number("x"), row.number("y"), row.number("width"), row.number("height"))
         bad = _bad_column(box)
         if bad is None:
-            findings.boxes[name].append(MarkedBox(kind, box, row))
+            place = f"{path}, row {row.line}, column 'x'"
+            findings.boxes[name].append(Mark(kind, box, place))
         elif on_error == "stop":
             raise row.error(
                 bad,
@@ -114,16 +105,16 @@ def _bad_column(box: Box) -> str | None:
     return None
 
 
-def _list_masks(folder: Path, labels: Sequence[Label], findings: Findings) -> set[str]:
+def _list_masks(folder: Path, images: Sequence[str], findings: Findings) -> set[str]:
     stems: dict[str, str] = {}
-    for item in labels:
-        stem = str(PurePosixPath(item.filename).with_suffix(""))
+    for name in images:
+        stem = str(PurePosixPath(name).with_suffix(""))
         if stem in stems:
             raise DataError(
                 f"{folder}: a mask named {stem}.png could belong to {stems[stem]!r} or "
-                f"{item.filename!r}; rename one image."
+                f"{name!r}; rename one image."
             )
-        stems[stem] = item.filename
+        stems[stem] = name
     kinds: set[str] = set()
     for path in sorted(folder.rglob("*")):
         suffix = path.suffix.lower()
@@ -137,7 +128,8 @@ def _list_masks(folder: Path, labels: Sequence[Label], findings: Findings) -> se
                 f"{path}: belongs to no image in labels.csv; expected STEM[.CLASS].png."
             )
         kinds.add(kind)
-        findings.masks[stems[stem]].append((kind, path))
+        file = MaskFile(kind, path.relative_to(folder.parent).as_posix())
+        findings.masks[stems[stem]].append(file)
     return kinds
 
 

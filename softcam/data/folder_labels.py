@@ -1,104 +1,160 @@
-"""labels.csv of a folder data set: read, checked completely, and split.
+"""The images of a folder data set and their labels: listed, read, and checked completely.
 
-Columns: `filename`, the label column, and optionally `patient_id`, `split` (`train`, `val`,
-`test`) and `has_annotation` (0 or 1). Other columns are left alone. Everything that can be wrong
-with the table is found here, before an image is opened.
+`labels.csv` has the columns `filename`, the label column (see `folder_classes`), and optionally
+`patient_id`, `split` (`train`, `val`, `test`) and `has_annotation` (0 or 1). Other columns are left
+alone, and kept as metadata. Without it, images are listed by a pattern such as `*/*.png`, and the
+folder each is in is its class. Everything that can be wrong with a table is found here, before an
+image is opened.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
-from collections import Counter
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from softcam.common import DataError
-from softcam.data.records import SPLITS
-from softcam.data.splitting import grouped_split
+from softcam.data.folder_classes import Classes, label_columns, name_classes, read_classes
+from softcam.data.folder_groups import Grouping, Groups, group_images
+from softcam.data.splitting import check_splits
 from softcam.data.tables import Row, Table, read_table
 
-__all__ = ["Label", "Labels", "check_splits", "read_labels"]
+__all__ = ["IMAGE_SUFFIXES", "Labels", "list_images", "read_labels"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
-
-
-@dataclass(frozen=True)
-class Label:
-    """One row of labels.csv.
-
-    Attributes:
-        filename: as written, below `images/`, with forward slashes.
-        path: the image file.
-        label: class index.
-        patient: the patient, or a name of its own where it is unknown.
-        split: `train`, `val` or `test`.
-        annotated: `has_annotation`, None where the table does not say.
-    """
-
-    filename: str
-    path: Path
-    label: int
-    patient: str
-    split: str
-    annotated: bool | None
+KNOWN = ("filename", "patient_id", "split", "has_annotation")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """All of labels.csv: its rows in file order, the class names, and what a reader should know."""
+    """All images in a fixed order, column by column.
 
-    rows: tuple[Label, ...]
-    classes: tuple[str, ...]
-    split_is_drawn: bool
-    notes: tuple[str, ...]
+    Attributes:
+        names: as written, with forward slashes.
+        files: the files below the folder of the data set.
+        classes: their labels and the class names.
+        groups: their patients and splits.
+        annotated: `has_annotation`, None where no table says.
+        notes: what a reader should know.
+        metadata: the other columns.
+    """
+
+    names: list[str]
+    files: list[str]
+    classes: Classes
+    groups: Groups
+    annotated: list[bool | None]
+    notes: list[str]
+    metadata: dict[str, list[str]] = field(default_factory=dict)
 
 
-def read_labels(folder: Path, label_column: str = "label", seed: int = 0) -> Labels:
+def read_labels(
+    folder: Path, label_column: str | Sequence[str] = "label", grouping: Grouping | None = None
+) -> Labels:
     """Read and check labels.csv.
 
-    Labels are integers 0..C-1, or names, which are sorted and numbered. Where the `split` column
-    is missing or blank throughout, a split is drawn: stratified by label, grouped by patient.
+    Where no split is given, one is drawn: stratified by label, grouped by patient.
 
     Args:
         folder: holds `labels.csv` and `images/`.
-        label_column: the column that holds the label.
-        seed: of the split, where one is drawn.
+        label_column: the column that holds the label, or several that hold a finding each.
+        grouping: how patients and splits are found.
 
     Raises:
         DataError: anything wrong; the message names file, row and column.
     """
     table = read_table(folder / "labels.csv")
-    table.require(["filename", label_column])
+    columns = label_columns(label_column)
+    table.require(["filename", *columns])
     if not table.rows:
         raise DataError(f"{table.path}: a header and no rows.")
-    paths = _files(table, folder / "images")
-    labels, classes, notes = _labels(table, label_column)
-    patients, unknown = _patients(table)
-    if unknown:
-        notes.append(f"{unknown} images name no patient: each is a group of its own.")
-    given = _given_splits(table)
-    splits = given or grouped_split(labels, patients, seed=seed)
-    if given:
-        _check_patients(table, patients, given)
-    else:
-        notes.append(f"no split is given: drawn by patient and label with seed {seed}.")
-    notes += check_splits(table.path, splits, labels, classes)
-    notes += _unlisted(folder / "images", set(paths))
-    rows = [
-        Label(name, paths[name], labels[i], patients[i], splits[i], _annotated(table.rows[i]))
-        for i, name in enumerate(paths)
-    ]
-    return Labels(tuple(rows), classes, not given, tuple(notes))
+    images = folder / "images"
+    names = _files(table, images)
+    classes = read_classes(table, columns)
+    groups = group_images(folder, names, classes.labels, grouping or Grouping(), table)
+    notes = [*classes.notes, *groups.notes, *_checked(groups, classes), *_unlisted(images, names)]
+    other = [name for name in table.columns if name and name not in (*KNOWN, *columns)]
+    return Labels(
+        names,
+        [f"{images.name}/{name}" for name in names],
+        classes,
+        groups,
+        [_annotated(row) for row in table.rows],
+        notes,
+        {name: [row[name] for row in table.rows] for name in other},
+    )
 
 
-def _files(table: Table, images: Path) -> dict[str, Path]:
+def list_images(folder: Path, pattern: str, grouping: Grouping | None = None) -> Labels:
+    """The images that a pattern finds; the class of each is the name of the folder it is in.
+
+    Args:
+        folder: the data set; `masks/` in it is left out.
+        pattern: such as `*/*.png` or `**/*.jpg`, relative to the folder.
+        grouping: how patients and splits are found.
+
+    Raises:
+        DataError: a pattern that leads outside or finds nothing, an image in no folder, a single
+            class, or a labels.csv, which would say something else.
+    """
+    if (folder / "labels.csv").is_file():
+        raise DataError(
+            f"{folder}: has a labels.csv, and glob={pattern!r} takes the labels from the names of "
+            "folders; leave out one of them."
+        )
+    names = _matches(folder, pattern)
+    parents = [PurePosixPath(name).parent.name for name in names]
+    if "" in parents:
+        raise DataError(
+            f"{folder / names[parents.index('')]}: lies in no folder that could name its class; "
+            "use a glob such as '*/*.png', or write a labels.csv."
+        )
+    classes = name_classes(parents)
+    if len(classes.names) < 2:
+        raise DataError(
+            f"{folder}: glob={pattern!r} finds one class only ({classes.names[0]!r}), expected "
+            "images in at least two folders."
+        )
+    groups = group_images(folder, names, classes.labels, grouping or Grouping())
+    notes = [*classes.notes, *groups.notes, *_checked(groups, classes)]
+    return Labels(names, names, classes, groups, [None] * len(names), notes)
+
+
+def _matches(folder: Path, pattern: str) -> list[str]:
+    if not isinstance(pattern, str) or not pattern or ".." in PurePosixPath(pattern).parts:
+        raise DataError(f"glob is {pattern!r}, expected a pattern such as '*/*.png'.")
+    try:
+        paths = [path.relative_to(folder) for path in folder.glob(pattern) if path.is_file()]
+    except (NotImplementedError, ValueError) as error:
+        raise DataError(
+            f"glob is {pattern!r}: {error}; expected a pattern relative to the folder, such as "
+            "'*/*.png'."
+        ) from error
+    names = sorted(
+        path.as_posix()
+        for path in paths
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and path.parts[0] != "masks"
+        and not any(part.startswith(".") for part in path.parts)
+    )
+    if not names:
+        raise DataError(f"{folder}: glob={pattern!r} finds no image (PNG, JPEG, TIFF ...).")
+    return names
+
+
+def _checked(groups: Groups, classes: Classes) -> list[str]:
+    place = f"{groups.table}, column 'split'"
+    return check_splits(place, groups.splits, classes.labels, classes.names)
+
+
+def _files(table: Table, images: Path) -> list[str]:
     """The image of every row; each file exists and appears once."""
     if not images.is_dir():
         raise DataError(f"{images}: no such folder; the images of {table.path.name} belong there.")
     known: list[str] | None = None
     seen: dict[str, int] = {}
-    paths: dict[str, Path] = {}
     for row in table.rows:
         name = row.get("filename").replace("\\", "/")
         if not name:
@@ -112,122 +168,23 @@ def _files(table: Table, images: Path) -> dict[str, Path]:
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise row.error("filename", f"{name!r} is no file in {images}.{hint}")
         seen[name] = row.line
-        paths[name] = images / pure
-    return paths
+    return list(seen)
 
 
 def _listing(images: Path) -> list[str]:
-    files = (p for p in images.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-    return sorted(path.relative_to(images).as_posix() for path in files)
+    """All images below a folder, as `labels.csv` names them."""
+    found = []
+    for folder, _, files in os.walk(images):
+        inner = Path(folder).relative_to(images).as_posix()
+        start = "" if inner == "." else f"{inner}/"
+        found += [start + name for name in files if name.lower().endswith(IMAGE_SUFFIXES)]
+    return sorted(found)
 
 
-def _unlisted(images: Path, listed: set[str]) -> list[str]:
-    count = len(set(_listing(images)) - listed)
+def _unlisted(images: Path, listed: list[str]) -> list[str]:
+    known = set(listed)
+    count = sum(name not in known for name in _listing(images))
     return [f"{count} files in {images.name}/ are not in labels.csv: left out."] if count else []
-
-
-def _labels(table: Table, column: str) -> tuple[list[int], tuple[str, ...], list[str]]:
-    """Class index of every row, the class names, and a note where names were numbered."""
-    texts = [row.get(column) for row in table.rows]
-    for row, text in zip(table.rows, texts, strict=True):
-        if not text:
-            raise row.error(column, f"{row[column]!r}, expected a label.")
-    numeric = [_is_number(text) for text in texts]
-    if not any(numeric):
-        names = tuple(sorted(set(texts)))
-        _check_class_count(table, column, names)
-        note = ", ".join(f"{name!r} = {i}" for i, name in enumerate(names))
-        return [names.index(text) for text in texts], names, [f"labels are names: {note}."]
-    for row, text, is_number in zip(table.rows, texts, numeric, strict=True):
-        if not is_number or not float(text).is_integer() or float(text) < 0:
-            raise row.error(column, f"{text!r}, expected an integer from 0 as in the other rows.")
-    labels = [int(float(text)) for text in texts]
-    found = sorted(set(labels))
-    _check_class_count(table, column, tuple(map(str, found)))
-    if found != list(range(len(found))):
-        raise DataError(
-            f"{table.path}, column {column!r}: labels {_some(found)}, expected 0 to "
-            f"{len(found) - 1} without gaps for {len(found)} classes; renumber or name them."
-        )
-    return labels, tuple(map(str, found)), []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def _some(values: list[int]) -> str:
-    return ", ".join(map(str, values[:8])) + (" ..." if len(values) > 8 else "")
-
-
-def _check_class_count(table: Table, column: str, names: tuple[str, ...]) -> None:
-    if len(names) < 2:
-        raise DataError(
-            f"{table.path}, row {table.rows[0].line} and all others, column {column!r}: "
-            f"one class only ({names[0]!r}), expected at least two."
-        )
-
-
-def _patients(table: Table) -> tuple[list[str], int]:
-    """Group name of every row, and how many name no patient."""
-    given = [row.get("patient_id") for row in table.rows]
-    names = [
-        patient or f"unknown:{row['filename']}"
-        for patient, row in zip(given, table.rows, strict=True)
-    ]
-    return names, given.count("")
-
-
-def _given_splits(table: Table) -> list[str] | None:
-    """The `split` column, or None where it is missing or blank throughout."""
-    splits = [row.get("split") for row in table.rows]
-    if not any(splits):
-        return None
-    for row, split in zip(table.rows, splits, strict=True):
-        if split not in SPLITS:
-            found = f"{split!r}" if split else "blank, though other rows have a split"
-            raise row.error("split", f"{found}; expected 'train', 'val' or 'test'.")
-    return splits
-
-
-def _check_patients(table: Table, patients: list[str], splits: list[str]) -> None:
-    first: dict[str, tuple[str, Row]] = {}
-    for row, patient, split in zip(table.rows, patients, splits, strict=True):
-        other, earlier = first.setdefault(patient, (split, row))
-        if other != split:
-            raise row.error(
-                "patient_id",
-                f"patient {patient!r} is in split {split!r} here and in {other!r} in row "
-                f"{earlier.line}; a patient belongs in one split.",
-            )
-
-
-def check_splits(
-    source: Path, splits: list[str], labels: list[int], classes: tuple[str, ...]
-) -> list[str]:
-    """Raise where a split is empty or the training split lacks a class.
-
-    Returns:
-        Notes on classes that validation or test lack: measures that need them are undefined.
-    """
-    counts = Counter(zip(splits, labels, strict=True))
-    notes = []
-    for split in SPLITS:
-        lacking = [name for i, name in enumerate(classes) if not counts[split, i]]
-        place = f"{source}, column 'split'"
-        if len(lacking) == len(classes):
-            mend = " Where no split is given, three patients or more are needed to draw one."
-            raise DataError(
-                f"{place}: no image is left for {split!r}, expected at least one.{mend}"
-            )
-        if lacking and split == "train":
-            raise DataError(f"{place}: 'train' has no image of class {', '.join(lacking)}.")
-        if lacking:
-            notes.append(f"split {split!r} has no image of class {', '.join(lacking)}.")
-    return notes
 
 
 def _annotated(row: Row) -> bool | None:

@@ -1,7 +1,8 @@
 """The paper's geometry, once for images, masks and boxes: Resize(short side) + CenterCrop.
 
 Sizes and offsets are those of torchvision's `Resize(size)` and `CenterCrop(size)`, so a pixel
-at x in the file lies at x * scale_x - left in the prepared image; the same for y.
+at x in the file lies at x * scale_x - left in the prepared image; the same for y. Where a crop
+comes first (the square around the field of view of a fundus photograph), x counts from its edge.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from PIL import Image
 
 from softcam.common import DataError
 
-__all__ = ["Geometry", "clip_box", "fill_box"]
+__all__ = ["Box", "Geometry", "clip_box", "cut", "fill_box"]
 
 Box = tuple[float, float, float, float]
 
@@ -25,21 +26,37 @@ class Geometry:
     Attributes:
         height, width: of the upright image, in pixels.
         size: side of the square.
+        crop: x, y, width, height of what is taken first, in whole pixels of the upright image;
+            it may reach outside, where nothing is. None takes all of it.
     """
 
     height: int
     width: int
     size: int
+    crop: Box | None = None
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise DataError(f"the image size is {self.size}, expected a positive number of pixels.")
+        if self.crop is not None and clip_box(self.crop, self.height, self.width) is None:
+            raise DataError(
+                f"the crop {self.crop} (x, y, width, height) leaves nothing of an image of "
+                f"{self.width} x {self.height} pixels."
+            )
+
+    @property
+    def taken(self) -> tuple[int, int]:
+        """(height, width) of what is resized: the crop, or the image."""
+        if self.crop is None:
+            return self.height, self.width
+        return round(self.crop[3]), round(self.crop[2])
 
     @property
     def resized(self) -> tuple[int, int]:
         """(height, width) after the resize: the short side is `size`."""
-        short = min(self.height, self.width)
-        return self.size * self.height // short, self.size * self.width // short
+        height, width = self.taken
+        short = min(height, width)
+        return self.size * height // short, self.size * width // short
 
     @property
     def offset(self) -> tuple[int, int]:
@@ -49,7 +66,8 @@ class Geometry:
 
     def image(self, pixels: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 to (size, size, 3): bilinear with antialiasing."""
-        return self._crop(self._resize(Image.fromarray(pixels), Image.Resampling.BILINEAR))
+        part = cut(pixels, self.crop)
+        return self._crop(self._resize(Image.fromarray(part), Image.Resampling.BILINEAR))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """(H, W) bool to (size, size) bool.
@@ -62,7 +80,7 @@ class Geometry:
                 f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, "
                 f"its image {self.width} x {self.height}."
             )
-        grey = Image.fromarray(mask.astype(np.float32))
+        grey = Image.fromarray(cut(mask, self.crop).astype(np.float32))
         coverage = self._crop(self._resize(grey, Image.Resampling.BOX))
         marked = coverage >= 0.5
         if not marked.any() and coverage.max() > 0:
@@ -72,9 +90,11 @@ class Geometry:
     def box(self, box: Box) -> Box:
         """x, y, width, height in the file to the same in the square, not clipped to it."""
         height, width = self.resized
-        scale_x, scale_y = width / self.width, height / self.height
+        scale_x, scale_y = width / self.taken[1], height / self.taken[0]
         top, left = self.offset
         x, y, w, h = box
+        if self.crop is not None:
+            x, y = x - round(self.crop[0]), y - round(self.crop[1])
         return x * scale_x - left, y * scale_y - top, w * scale_x, h * scale_y
 
     def box_mask(self, box: Box) -> np.ndarray:
@@ -94,6 +114,23 @@ class Geometry:
     def _crop(self, image: Image.Image) -> np.ndarray:
         top, left = self.offset
         return np.array(image.crop((left, top, left + self.size, top + self.size)))
+
+
+def cut(array: np.ndarray, crop: Box | None) -> np.ndarray:
+    """The part of an image or mask (H, W, ...) inside a box, rounded to whole pixels.
+
+    Where the box reaches outside, zeros are put.
+    """
+    if crop is None:
+        return array
+    x, y, width, height = (round(value) for value in crop)
+    top, left = max(y, 0), max(x, 0)
+    part = array[top : max(y + height, top), left : max(x + width, left)]
+    if part.shape[:2] == (height, width):
+        return part
+    whole = np.zeros((height, width, *array.shape[2:]), array.dtype)
+    whole[top - y : top - y + part.shape[0], left - x : left - x + part.shape[1]] = part
+    return whole
 
 
 def clip_box(box: Box, height: int, width: int) -> Box | None:

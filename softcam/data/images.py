@@ -32,6 +32,7 @@ __all__ = [
     "MIN_SIDE",
     "bit_range",
     "decode_image",
+    "decode_mask",
     "read_image",
     "read_mask",
 ]
@@ -71,7 +72,12 @@ def read_mask(path: str | Path) -> np.ndarray:
 
     A palette image counts by its indices, an image with alpha by its colours.
     """
-    image = _load(read_bytes(path), path)
+    return decode_mask(read_bytes(path), path)
+
+
+def decode_mask(data: bytes, name: str | Path) -> np.ndarray:
+    """Like `read_mask` for bytes that are in memory already; `name` is used in messages."""
+    image = _load(data, name)
     if image.mode in ("RGBA", "LA"):
         image = image.convert("RGB")
     marked: np.ndarray = np.asarray(image) > 0

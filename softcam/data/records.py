@@ -7,6 +7,7 @@ a copy of its own bytes and nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def unpack_mask(bits: np.ndarray, width: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ImageSet(Dataset[tuple[Tensor, int]]):
+class ImageSet(Dataset[tuple[Tensor, int | Tensor]]):
     """One split: N images of one size, their labels, and what is marked in them.
 
     Attributes:
@@ -40,7 +41,8 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         split: `train`, `val` or `test`.
         classes: the C class names, in label order.
         images: (N, H, W) grey or (N, H, W, 3) RGB, uint8.
-        labels: (N,) int64.
+        labels: (N,) int64, the class of each image; or (N, C) int64 of 0 and 1 where an image may
+            show several findings or none, and `classes` are the findings (see `multi_label`).
         ids: N names, unique in the data set.
         patients: N group names; an unknown patient is a group of its own.
         masks: (N, K, H, ceil(W / 8)) uint8, bits of K masks an image (see `unpack_mask`).
@@ -82,13 +84,34 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
                 f"{self.name}/{self.split}: {n} images but {wrong}: one entry an image."
             )
         choose("split", self.split, SPLITS)
+        shape = np.shape(self.labels)
+        if len(shape) > 1 and shape[1:] != (len(self.classes),):
+            raise DataError(
+                f"{self.name}/{self.split}: labels are {shape}, expected one class an image, "
+                f"({n},), or one 0 or 1 a class, ({n}, {len(self.classes)})."
+            )
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Image (3, H, W) float32 in [0, 1], and its label."""
-        return self.batch([index])[0], int(self.labels[index])
+    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
+        """Image (3, H, W) float32 in [0, 1], and its label; of a multi-label set (C,) float32."""
+        image = self.batch([index])[0]
+        if self.multi_label:
+            return image, torch.from_numpy(np.asarray(self.labels[index], np.float32))
+        return image, int(self.labels[index])
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether `labels` are one 0 or 1 a class, so that each class needs a sigmoid."""
+        return np.ndim(self.labels) == 2
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Images of each class; of a multi-label set images that show each finding."""
+        if self.multi_label:
+            return tuple(np.asarray(self.labels).sum(0).tolist())
+        return tuple(np.bincount(self.labels, minlength=len(self.classes)).tolist())
 
     @property
     def size(self) -> tuple[int, int]:
@@ -124,12 +147,19 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
 
 @dataclass(frozen=True)
 class Splits:
-    """The three splits of one data set, with the counts a reader should know about."""
+    """The three splits of one data set, with the counts a reader should know about.
+
+    Attributes:
+        train, val, test: the splits.
+        notes: what was left out, clipped, assumed or drawn.
+        folder: where the arrays lie, with `meta.json` and, for real images, `manifest.csv`.
+    """
 
     train: ImageSet
     val: ImageSet
     test: ImageSet
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
 
     def __getitem__(self, split: str) -> ImageSet:
         return getattr(self, choose("split", split, SPLITS))
@@ -141,6 +171,10 @@ class Splits:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.train.classes
+
+    @property
+    def multi_label(self) -> bool:
+        return self.train.multi_label
 
     @property
     def fingerprint(self) -> str:

@@ -24,11 +24,11 @@ MARK = {"shuffle_labels": True}
 def shuffle_labels(splits: Splits) -> Splits:
     """The same images with the labels of train and val permuted, each within its split.
 
-    How many images have each label stays as it is. Patients are ignored: two images of one
-    patient may get different labels. Test labels, masks and everything else stay, and images and
-    masks remain the memory maps that they are. Name, options and fingerprint are others, so
-    that no run and no stored map is taken for one of the true labels. The permutation depends on
-    the number of images alone.
+    How many images have each label stays as it is; of a multi-label set whole rows change places.
+    Patients are ignored: two images of one patient may get different labels. Test labels, masks
+    and everything else stay, and images and masks remain the memory maps that they are. Name,
+    options and fingerprint are others, so that no run and no stored map is taken for one of the
+    true labels. The permutation depends on the number of images alone.
 
     Args:
         splits: a data set with its true labels.
@@ -45,13 +45,14 @@ def shuffle_labels(splits: Splits) -> Splits:
         labels = np.asarray(data.labels)
         if split in SHUFFLED:
             labels = labels[rng(number, len(data), STREAM).permutation(len(data))]
-            kept = int((labels == data.labels).sum())
+            same = labels == np.asarray(data.labels)
+            kept = int((same.all(1) if data.multi_label else same).sum())
             notes.append(
                 f"{split}: labels are shuffled across images, patients ignored; "
                 f"{kept} of {len(data)} images have their own label by chance"
             )
         changed[split] = _marked(data, labels)
-    return Splits(**changed, notes=tuple(notes))
+    return Splits(**changed, notes=tuple(notes), folder=splits.folder)
 
 
 def _marked(data: ImageSet, labels: np.ndarray) -> ImageSet:

@@ -93,7 +93,7 @@ class ZipStore:
             raise DataError(
                 f"{path}: the archive is damaged ({error}); download it again."
             ) from error
-        self._members = {}
+        self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             _refuse(path, info)
             if info.is_dir():

@@ -3,7 +3,8 @@
 Every policy is a function of (batch, generator): the same generator state gives the same batch.
 Batches are (B, 3, H, W) float32 in [0, 1] and stay so. The policies follow the paper's in kind
 (flips, rotation, scale, shift, colour), not in every number: they are for images of 96 to 512
-pixels and for training from scratch in minutes.
+pixels and for training from scratch in minutes. Those that are the paper's in every number are in
+`paper_transforms`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from softcam.common import choose
+from softcam.data.paper_transforms import PAPER_POLICIES
 from softcam.data.records import ImageSet
 
 __all__ = ["AUGMENTATIONS", "augment", "channel_statistics"]
@@ -67,6 +69,7 @@ AUGMENTATIONS: dict[str, Policy] = {
     "flip": _flip,
     "light": _light,
     "fundus": _fundus,
+    **PAPER_POLICIES,
 }
 
 

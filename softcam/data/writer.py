@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from softcam.common import DataError
 from softcam.data.records import pack_masks
 
-__all__ = ["COLUMNS", "ArrayWriter", "SplitWriter"]
+__all__ = ["COLUMNS", "ArrayWriter", "SplitWriter", "array_header", "label_text", "write_table"]
 
 COLUMNS = ("id", "label", "patient", "annotated")
+
+
+def label_text(label: int | Sequence[int]) -> str:
+    """A label as it stands in a table: `2`, or `0|1|0` of a multi-label set."""
+    return "|".join(str(int(x)) for x in label) if isinstance(label, Sequence) else str(int(label))
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A CSV file in UTF-8 with Unix line ends."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(rows)
+
+
+def array_header(file: BinaryIO, shape: tuple[int, ...]) -> int:
+    """Write the header of a .npy file of uint8 at its beginning; return its length in bytes."""
+    file.seek(0)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
 
 
 class ArrayWriter:
@@ -33,10 +55,7 @@ class ArrayWriter:
         self._header()
 
     def _header(self) -> int:
-        self.file.seek(0)
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.shape)}
-        np.lib.format.write_array_header_1_0(self.file, header)
-        return self.file.tell()
+        return array_header(self.file, (self.count, *self.shape))
 
     def append(self, item: np.ndarray) -> None:
         if item.shape != self.shape or item.dtype != np.uint8:
@@ -80,7 +99,7 @@ class SplitWriter:
         self.mask_shape = (mask_count, height, width)
         self.images = ArrayWriter(self.folder / "images.npy", image_shape)
         self.masks = ArrayWriter(self.folder / "masks.npy", (mask_count, height, -(-width // 8)))
-        self.rows: list[tuple[str, int, str, int]] = []
+        self.rows: list[tuple[str, str, str, int]] = []
 
     def append(
         self,
@@ -88,7 +107,7 @@ class SplitWriter:
         masks: np.ndarray,
         *,
         id: str,
-        label: int,
+        label: int | tuple[int, ...],
         patient: str,
         annotated: bool = True,
     ) -> None:
@@ -97,16 +116,13 @@ class SplitWriter:
             raise DataError(f"{id}: masks are {masks.shape}, expected {self.mask_shape}.")
         self.images.append(image)
         self.masks.append(pack_masks(masks))
-        self.rows.append((id, int(label), patient, int(annotated)))
+        self.rows.append((id, label_text(label), patient, int(annotated)))
 
     def close(self) -> None:
         """Finish the three files of this split."""
         self.images.close()
         self.masks.close()
-        with (self.folder / "table.csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(COLUMNS)
-            table.writerows(self.rows)
+        write_table(self.folder / "table.csv", COLUMNS, self.rows)
 
     def __enter__(self) -> Self:
         return self

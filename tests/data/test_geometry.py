@@ -90,3 +90,34 @@ def test_a_mask_of_another_size_is_refused() -> None:
 def test_size_must_be_positive() -> None:
     with pytest.raises(DataError, match="size is 0"):
         Geometry(10, 20, 0)
+
+
+def test_a_crop_is_the_same_as_cutting_first() -> None:
+    """A crop inside the image: image, masks and boxes as if the file had been cut before."""
+    draw = np.random.default_rng(5)
+    for _ in range(20):
+        height, width = draw.integers(30, 60, 2)
+        x, y = draw.integers(0, 10, 2)
+        w, h = draw.integers(12, 20, 2)
+        pixels = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        mask = draw.random((height, width)) > 0.6
+        box = (float(x + 3), float(y + 2), 6.5, 4.25)
+        whole = Geometry(int(height), int(width), 9, (float(x), float(y), float(w), float(h)))
+        part = Geometry(int(h), int(w), 9)
+        inside = np.s_[y : y + h, x : x + w]
+        np.testing.assert_array_equal(whole.image(pixels), part.image(pixels[inside].copy()))
+        np.testing.assert_array_equal(whole.mask(mask), part.mask(mask[inside]))
+        np.testing.assert_allclose(whole.box(box), part.box((3.0, 2.0, 6.5, 4.25)), atol=1e-12)
+
+
+def test_a_crop_beyond_the_edge_puts_black() -> None:
+    """A square around a circle that the camera cut off above and below."""
+    pixels = np.full((10, 20, 3), 7, np.uint8)
+    geometry = Geometry(10, 20, 20, (0.0, -5.0, 20.0, 20.0))
+    expected = np.zeros((20, 20, 3), np.uint8)
+    expected[5:15] = 7
+    np.testing.assert_array_equal(geometry.image(pixels), expected)
+    assert geometry.mask(np.ones((10, 20), bool)).sum() == 200
+    assert geometry.box((3.0, 0.0, 2.0, 10.0)) == (3.0, 5.0, 2.0, 10.0)
+    with pytest.raises(DataError, match="leaves nothing"):
+        Geometry(10, 20, 5, (30.0, 0.0, 5.0, 5.0))

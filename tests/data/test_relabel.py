@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,16 @@ def test_a_folder_of_images_takes_it_too(project: Path) -> None:
     assert sorted(true.train.labels) == sorted(shuffled.train.labels)
     assert (true.train.labels != shuffled.train.labels).any()
     assert np.array_equal(true.test.labels, shuffled.test.labels)
+
+
+def test_rows_of_several_findings_change_places_whole(true: Splits) -> None:
+    sets = {}
+    for split in ("train", "val", "test"):
+        rows = np.stack([np.arange(len(true[split])) % 3 == 0, true[split].labels == 1], 1)
+        sets[split] = replace(true[split], labels=rows.astype(np.int64))
+    several = Splits(**sets)
+    shuffled = shuffle_labels(several)
+    before, after = several.train.labels.tolist(), shuffled.train.labels.tolist()
+    assert sorted(before) == sorted(after) and before != after
+    kept = sum(a == b for a, b in zip(before, after, strict=True))
+    assert any(f"patients ignored; {kept} of 40 images" in note for note in shuffled.notes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from softcam.common import DataError, UnknownNameError
-from softcam.data import open_data
+from softcam.data import SOURCES, open_catalogue, open_data
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,33 @@ def test_a_source_needs_something_to_open(spec: str) -> None:
 def test_a_folder_that_does_not_exist_is_named() -> None:
     with pytest.raises(DataError, match="no folder 'nowhere'"):
         open_data("folder:nowhere")
+
+
+def test_every_source_says_what_it_is_and_can_be_loaded() -> None:
+    for name, source in SOURCES.items():
+        assert source.name == name and source.title and source.get and source.licence
+        assert source.credit and source.form and isinstance(source.share, bool)
+        options = source.options()
+        assert not {"path", "size", "progress"} & set(options)
+        assert "seed" in options or name not in ("phantoms", "folder")
+
+
+@pytest.mark.parametrize("spec", ["rsna:nowhere", "oct:nowhere", "kaggle-dr:nowhere"])
+def test_a_set_that_is_not_there_says_how_to_get_it(spec: str) -> None:
+    get = SOURCES[spec.partition(":")[0]].get
+    with pytest.raises(DataError, match=re.escape(get)):
+        open_data(spec)
+
+
+def test_options_of_the_preparation_are_options_of_every_source_of_files(tmp_path: Path) -> None:
+    from tests.data.test_folder import NAMES, ROWS, labels
+
+    folder = tmp_path / "mine"
+    (folder / "images").mkdir(parents=True)
+    for i, name in enumerate(NAMES):
+        Image.new("RGB", (16, 16), (i, 0, 0)).save(folder / "images" / name)
+    labels(folder, ROWS)
+    splits = open_data(f"folder:{folder}", 16, workers=0, on_error="skip", progress=False)
+    assert splits.train.options["on_error"] == "skip"
+    store, catalogue = open_catalogue(f"folder:{folder}")
+    assert store.path == folder and [item.id for item in catalogue.items] == NAMES

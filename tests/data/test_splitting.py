@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from softcam.data.splitting import FRACTIONS, grouped_split
+from softcam.data.splitting import FRACTIONS, check_splits, crossings, grouped_split
 
 
 def example(n: int, patients: int, seed: int = 0) -> tuple[list[int], list[str]]:
@@ -39,3 +39,33 @@ def test_row_order_does_not_matter_and_the_seed_does() -> None:
 def test_a_small_set_still_fills_every_split() -> None:
     splits = grouped_split([0, 1] * 5, [str(i) for i in range(10)], seed=0)
     assert set(splits) == {"train", "val", "test"}
+
+
+def test_several_findings_are_spread_like_classes() -> None:
+    draw = np.random.default_rng(2)
+    groups = [f"p{i // 2}" for i in range(400)]
+    labels = [tuple(row) for row in (draw.random((400, 3)) < (0.5, 0.2, 0.1)).astype(int).tolist()]
+    splits = np.array(grouped_split(labels, groups, seed=4))
+    assert not crossings(groups, splits.tolist())
+    table = np.array(labels)
+    for column in (*table.T, table.sum(1) == 0):
+        share = [column[splits == split].sum() / column.sum() for split in ("train", "val", "test")]
+        np.testing.assert_allclose(share, FRACTIONS, atol=0.03)
+
+
+def test_crossing_patients_are_found() -> None:
+    assert crossings(["a", "b", "a", "b", "a"], ["test", "val", "train", "val", "val"]) == {
+        "a": ("train", "val", "test")
+    }
+
+
+def test_what_a_split_lacks() -> None:
+    splits = ["train", "train", "val", "test", "test"]
+    findings = [(1, 0), (0, 1), (1, 1), (0, 0), (0, 1)]
+    assert check_splits("x", splits, findings, ["a", "b"]) == [
+        "split 'val' has no image without a, b.",
+        "split 'test' has no image of class a.",
+    ]
+    assert check_splits("x", splits, [0, 1, 0, 0, 1], ["a", "b"]) == [
+        "split 'val' has no image of class b."
+    ]

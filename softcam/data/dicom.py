@@ -1,0 +1,257 @@
+"""One DICOM file to RGB bytes; or one sentence that says why not.
+
+Grey values are shown as `dicom_levels` says. Colour is RGB, YBR (converted by pydicom) or a
+palette. The image is taken as it is stored: no overlay, presentation LUT or pixel aspect ratio is
+applied.
+
+Reads uncompressed files; JPEG and JPEG 2000 by Pillow; RLE by pydicom, or pylibjpeg-rle (MIT),
+which is faster; high-throughput JPEG 2000 by pylibjpeg-openjpeg (MIT); lossless JPEG, 12-bit JPEG
+and JPEG-LS by python-gdcm (Apache-2.0). All of them come with `pip install 'softcam[dicom]'`.
+pylibjpeg-libjpeg is under the GPL, and nothing here asks for it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from softcam.common import DataError, SoftCAMError
+from softcam.data.dicom_levels import MAX_BITS, grey_levels
+from softcam.data.images import MAX_ASPECT, MAX_PIXELS, MIN_SIDE
+from softcam.data.views import Picture
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+__all__ = ["dicom_headers", "needs_pydicom", "read_dicom"]
+
+INSTALL = "pip install 'softcam[dicom]'"
+GREY = ("MONOCHROME1", "MONOCHROME2")
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+PALETTE = "PALETTE COLOR"
+DEFLATED = b"1.2.840.10008.1.2.1.99"  # the data set packed by zlib, to any size
+# of several decoders the first that can: the same pixels whatever else is installed
+DECODERS = ("pillow", "pylibjpeg", "pydicom", "pyjpegls", "gdcm")
+NOT_FRAMES = (0xC4, 0xC8, 0xCC)  # JPEG markers between C0 and CF that begin no frame
+
+
+def needs_pydicom() -> None:
+    """Raise a `SoftCAMError` with the command that installs pydicom where it is missing."""
+    if importlib.util.find_spec("pydicom") is None:
+        raise SoftCAMError(f"DICOM files are read by pydicom, which is not installed: {INSTALL}.")
+
+
+def read_dicom(data: bytes, name: str) -> Picture:
+    """The image in a DICOM file as (H, W, 3) uint8 RGB.
+
+    Args:
+        data: the file.
+        name: for messages.
+
+    Raises:
+        DataError: not DICOM, without pixel data, several frames, an unknown photometric
+            interpretation, a CT or PET without rescale, truncated, too large, or compressed in a
+            way that nothing installed can read; the message begins with `name`.
+        SoftCAMError: pydicom is not installed.
+    """
+    needs_pydicom()
+    try:
+        with _quiet():
+            return Picture(_render(data, name))
+    except (SoftCAMError, MemoryError):
+        raise
+    except Exception as error:  # pydicom raises whatever a damaged header makes it stumble over
+        raise DataError(f"{name}: the DICOM file is damaged or truncated ({error}).") from error
+
+
+def dicom_headers(data: bytes, name: str, keywords: Sequence[str]) -> dict[str, str]:
+    """Header fields as text, by DICOM keyword; '' where the file does not have one.
+
+    >>> dicom_headers(data, "a.dcm", ["ViewPosition"])  # doctest: +SKIP
+    {'ViewPosition': 'AP'}
+    """
+    needs_pydicom()
+    try:
+        with _quiet():
+            dataset = _parse(data, name, keywords)
+            values = {keyword: dataset.get(keyword) for keyword in keywords}
+    except SoftCAMError:
+        raise
+    except Exception as error:
+        raise DataError(f"{name}: the DICOM header is damaged ({error}).") from error
+    return {key: "" if value is None else str(value).strip() for key, value in values.items()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Not a word on every small fault of a header, such as the ages of the RSNA set."""
+    from pydicom.config import disable_value_validation
+
+    with warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _render(data: bytes, name: str) -> np.ndarray:
+    dataset = _parse(data, name)
+    _check(dataset, name)
+    stored = _decode(dataset, name)
+    meaning = dataset.PhotometricInterpretation
+    if meaning == PALETTE:
+        from pydicom.pixels.processing import apply_color_lut
+
+        colour = apply_color_lut(stored, dataset)[..., :3]
+        return colour if colour.dtype == np.uint8 else (colour >> 8).astype(np.uint8)
+    bits = int(dataset.BitsStored)
+    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    index = native.view(f"u{native.itemsize}") & (2**bits - 1)
+    if meaning in GREY:
+        return np.repeat(grey_levels(dataset, bits, name)[index][..., None], 3, axis=2)
+    levels = np.rint(np.arange(2**bits) * (255 / (2**bits - 1))).astype(np.uint8)
+    return index if bits == 8 and index.dtype == np.uint8 else levels[index]
+
+
+def _parse(data: bytes, name: str, keywords: Sequence[str] | None = None) -> Dataset:
+    """The data set; with `keywords` only these, and no pixels."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    if DEFLATED in data:
+        raise DataError(
+            f"{name}: the DICOM file is deflated, which is not read; save it uncompressed."
+        )
+    try:
+        tags = None if keywords is None else list(keywords)
+        return dcmread(
+            io.BytesIO(data), stop_before_pixels=keywords is not None, specific_tags=tags
+        )
+    except InvalidDicomError as error:
+        raise DataError(
+            f"{name}: not a DICOM file ({len(data):,} bytes, without 'DICM' at byte 128)."
+        ) from error
+
+
+def _check(dataset: Dataset, name: str) -> None:
+    """Raise for everything that the header says and that cannot be shown."""
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise DataError(f"{name}: floating-point pixels of unknown range; save 8 to 16 bits.")
+    if not dataset.get("PixelData"):
+        raise DataError(f"{name}: no pixel data (7FE0,0010): a report, or a file that was cut off.")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise DataError(f"{name}: {frames} frames, expected one; save each as a file of its own.")
+    _check_meaning(dataset, name)
+    bits, allocated = dataset.get("BitsStored"), dataset.get("BitsAllocated")
+    if not bits or not allocated or not 1 <= bits <= min(allocated, MAX_BITS):
+        raise DataError(f"{name}: {bits} of {allocated} bits are stored, expected 1 to {MAX_BITS}.")
+    if dataset.get("HighBit", bits - 1) != bits - 1:
+        raise DataError(
+            f"{name}: the high bit is {dataset.HighBit}, expected {bits - 1} for {bits} bits."
+        )
+    rows, columns = dataset.get("Rows"), dataset.get("Columns")
+    if not rows or not columns:
+        raise DataError(f"{name}: {rows} rows and {columns} columns, expected both above 0.")
+    _check_size(int(rows), int(columns), name)
+
+
+def _check_meaning(dataset: Dataset, name: str) -> None:
+    """The photometric interpretation is known and fits the number of samples."""
+    meaning = dataset.get("PhotometricInterpretation")
+    known = (*GREY, PALETTE, *COLOUR)
+    if meaning not in known:
+        raise DataError(
+            f"{name}: the photometric interpretation is {meaning!r}, expected one of "
+            f"{', '.join(known)}; save it as one of these."
+        )
+    samples, expected = dataset.get("SamplesPerPixel"), 3 if meaning in COLOUR else 1
+    if samples != expected:
+        raise DataError(
+            f"{name}: {samples} samples a pixel, but the photometric interpretation {meaning} "
+            f"has {expected}; one of the two is wrong."
+        )
+
+
+def _check_size(height: int, width: int, name: str) -> None:
+    if height * width > MAX_PIXELS:
+        raise DataError(
+            f"{name}: {width} x {height} pixels, at most {MAX_PIXELS:,} are read; make it smaller."
+        )
+    if min(height, width) < MIN_SIDE or max(height, width) > MAX_ASPECT * min(height, width):
+        raise DataError(
+            f"{name}: {width} x {height} pixels, expected at least {MIN_SIDE} a side and no strip "
+            f"longer than {MAX_ASPECT} times its width."
+        )
+
+
+def _decode(dataset: Dataset, name: str) -> np.ndarray:
+    """The stored values, (H, W) or (H, W, 3), colour as RGB."""
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.pixels.utils import pixel_array
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
+        return pixel_array(dataset)
+    if not syntax.name.startswith("RLE"):
+        _check_frame(dataset, name)
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise DataError(
+            f"{name}: {syntax.name} cannot be read; save the image uncompressed."
+        ) from error
+    problems: list[str] = []
+    for plugin in sorted(decoder.available_plugins, key=_rank):
+        try:
+            return pixel_array(dataset, decoding_plugin=plugin)
+        except Exception as error:  # any: the next decoder may read it
+            problems.append(f"{plugin}: {error}")
+    if not problems or "gdcm" not in decoder.available_plugins:
+        problems.append(f"for more decoders: {INSTALL}")
+    raise DataError(f"{name}: {syntax.name} cannot be decoded ({'; '.join(problems)}).")
+
+
+def _rank(decoder: str) -> int:
+    return DECODERS.index(decoder) if decoder in DECODERS else len(DECODERS)
+
+
+def _check_frame(dataset: Dataset, name: str) -> None:
+    """The compressed image has the size that the header says: no decoder unpacks a bomb."""
+    from pydicom.encaps import get_frame
+
+    found = _coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    expected = (int(dataset.Rows), int(dataset.Columns))
+    if found is None:
+        raise DataError(f"{name}: the compressed image has no header: damaged or truncated.")
+    if found != expected:
+        raise DataError(
+            f"{name}: the compressed image is {found[1]} x {found[0]} pixels, the DICOM header "
+            f"says {expected[1]} x {expected[0]}."
+        )
+
+
+def _coded_size(frame: bytes) -> tuple[int, int] | None:
+    """(height, width) written in a JPEG, JPEG-LS or JPEG 2000 stream; None where there is none."""
+    start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)  # JPEG 2000, bare or in a JP2 box
+    if frame[:2] != b"\xff\xd8":
+        if start < 0 or len(frame) < start + 24:
+            return None
+        right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
+        return bottom - top, right - left
+    at = 2
+    while at + 9 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in NOT_FRAMES):
+            height, width = struct.unpack_from(">2H", frame, at + 5)
+            return height, width
+        at += 2 + struct.unpack_from(">H", frame, at + 2)[0]
+    return None

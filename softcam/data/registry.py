@@ -1,0 +1,164 @@
+"""The sources of data by name: where each comes from, what it may be used for, who reads it.
+
+`softcam data list` prints this table and `open_data` goes through it. A source that is read from
+files has a reader `f(path, **options) -> (Store, Catalogue)`: everything after `path` is an option
+of the source, but for `size` and `progress`, which are those of `open_data`. Softcam contains none
+of these images and fetches none that need an account.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from softcam.common import choose
+
+if TYPE_CHECKING:
+    from softcam.data.catalogue import Catalogue
+    from softcam.data.store import Store
+
+__all__ = ["SOURCES", "Source", "source_of"]
+
+GIVEN = ("size", "progress")  # keywords that `open_data` has itself, for readers that take them
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of data set.
+
+    Attributes:
+        name: what stands before the colon, `rsna` in `rsna:PATH`.
+        title: what it is.
+        reader: `module:function`, imported on first use. None for phantoms, which are drawn.
+        form: what stands after the colon, and what has to lie there.
+        get: how to come by it, with the address of the site.
+        licence: what may be done with the images.
+        credit: the line to set beside a picture.
+        share: whether images may be shown in published output.
+        by_name: what stands after the colon is a name that the reader understands, not a path.
+    """
+
+    name: str
+    title: str
+    reader: str | None
+    form: str
+    get: str
+    licence: str
+    credit: str
+    share: bool
+    by_name: bool = False
+
+    def load(self) -> Callable[..., tuple[Store, Catalogue]]:
+        """The reader; it is called with a path (or a name, see `by_name`) and options."""
+        if self.reader is None:
+            raise TypeError(f"{self.name} is drawn, not read")
+        module, _, function = self.reader.partition(":")
+        found: Callable[..., tuple[Store, Catalogue]] = getattr(
+            importlib.import_module(module), function
+        )
+        return found
+
+    def options(self) -> dict[str, Any]:
+        """The options of the source and their defaults; `GIVEN` are no options."""
+        if self.reader is None:
+            from dataclasses import MISSING, fields
+
+            from softcam.data.phantoms import PhantomOptions
+
+            return {
+                item.name: None if item.default is MISSING else item.default
+                for item in fields(PhantomOptions)
+                if item.name not in ("modality", "size")
+            }
+        parameters = list(inspect.signature(self.load()).parameters.values())[1:]
+        return {
+            item.name: None if item.default is inspect.Parameter.empty else item.default
+            for item in parameters
+            if item.name not in GIVEN
+        }
+
+    def takes(self, name: str) -> bool:
+        """Whether the reader wants to know one of `GIVEN`."""
+        return self.reader is not None and name in inspect.signature(self.load()).parameters
+
+
+_OWN = "Yours to know."
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source(
+            "phantoms",
+            "Drawn images with a known truth: chest X-ray, retinal OCT, fundus",
+            None,
+            "phantoms:cxr, phantoms:oct or phantoms:fundus; nothing has to lie anywhere",
+            "Drawn on first use.",
+            "MIT, as the code.",
+            "Phantom, softcam",
+            True,
+            True,
+        ),
+        Source(
+            "folder",
+            "Your own images",
+            "softcam.data.folder:read_folder",
+            "folder:PATH with images/ and labels.csv; boxes.csv or masks/ for what is marked",
+            "You bring them.",
+            _OWN,
+            _OWN,
+            False,
+        ),
+        Source(
+            "rsna",
+            "RSNA Pneumonia Detection Challenge: chest X-rays with boxes",
+            "softcam.data.sets.rsna:read_rsna",
+            "rsna:PATH with the two stage_2 label tables and stage_2_train_images/ (DICOM or PNG), "
+            "as a folder or as the zip",
+            "Sign in at https://www.kaggle.com/c/rsna-pneumonia-detection-challenge, accept the "
+            "rules, download all.",
+            "Research and education, not for profit, under the challenge's terms; no passing on.",
+            "RSNA Pneumonia Detection Challenge; images from NIH ChestX-ray (NIH Clinical Center)",
+            False,
+        ),
+        Source(
+            "oct",
+            "Retinal OCT of Kermany et al. 2018, version 3",
+            "softcam.data.sets.oct:read_oct",
+            "oct:PATH with train/ and test/ and a folder a class in each; a folder or the zip",
+            "Download https://data.mendeley.com/datasets/rscbjbr9sj/3.",
+            "CC BY 4.0.",
+            "Kermany, Zhang, Goldbaum, Mendeley Data rscbjbr9sj, CC BY 4.0",
+            True,
+        ),
+        Source(
+            "kaggle-dr",
+            "Diabetic retinopathy detection: fundus photographs of EyePACS, grades 0 to 4",
+            "softcam.data.sets.kaggle_dr:read_kaggle_dr",
+            "kaggle-dr:PATH with the label tables and the photographs",
+            "Sign in at https://www.kaggle.com/c/diabetic-retinopathy-detection, accept the rules, "
+            "download all and join the parts of the archives.",
+            "The challenge's rules; no passing on.",
+            "EyePACS, Kaggle Diabetic Retinopathy Detection",
+            False,
+        ),
+        Source(
+            "medmnist",
+            "MedMNIST+: small standard sets, 28 to 224 pixels",
+            "softcam.data.sets.medmnist:read_medmnist",
+            "medmnist:NAME, such as medmnist:pneumoniamnist; fetched on first use",
+            "Fetched from https://zenodo.org/records/10519652, or put there by hand.",
+            "CC BY 4.0, DermaMNIST CC BY-NC 4.0.",
+            "MedMNIST v2 (Yang et al., Scientific Data 2023), CC BY 4.0",
+            True,
+            True,
+        ),
+    )
+}
+
+
+def source_of(name: str) -> Source:
+    """A source by name; an `UnknownNameError` with the closest ones where there is none."""
+    return SOURCES[choose("data source", name, SOURCES)]
