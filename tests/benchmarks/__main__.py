@@ -85,7 +85,7 @@ def import_cost() -> list[float]:
 
 
 def main(arguments: list[str]) -> None:
-    """Print every ratio; `maps ...`, `rows ...` and `explainers ...` are one part alone."""
+    """Print every ratio; `maps ...`, `rows ...`, `data ...`, `explainers ...` are one part alone."""
     if arguments[:1] == ["maps"]:
         return maps.main(arguments[1:])
     if arguments[:1] == ["rows"]:

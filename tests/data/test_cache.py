@@ -188,3 +188,34 @@ def test_a_place_that_cannot_hold_the_cache_is_named(project: Path) -> None:
     with pytest.raises(DataError, match="SOFTCAM_ROOT"):
         cached_splits("tiny", {}, Builder())
     shutil.rmtree(project, ignore_errors=True)
+
+
+def test_a_set_of_an_earlier_version_is_read_as_it_is() -> None:
+    """What meta.json did not hold then has its default; nothing is built again."""
+    build = Builder()
+    cached_splits("tiny", {}, build)
+    path = the_folder() / "meta.json"
+    meta = json.loads(path.read_text())
+    path.write_text(
+        json.dumps(
+            {k: v for k, v in meta.items() if k not in ("multi_label", "source", "expected")}
+        )
+    )
+    assert not cached_splits("tiny", {}, build).multi_label and build.calls == 1
+
+
+def test_several_findings_come_back_as_rows() -> None:
+    rows = {"train": [(1, 0), (1, 1)], "val": [(0, 0)], "test": [(0, 1)]}
+
+    def write(folder: Path) -> SplitsMeta:
+        for split in SPLITS:
+            with SplitWriter(folder, split, (H, W), 0) as writer:
+                for i, row in enumerate(rows[split]):
+                    image, _ = item(split, i)
+                    none = np.zeros((0, H, W), bool)
+                    writer.append(image, none, id=f"{split}{i}", label=row, patient="")
+        return SplitsMeta(("a", "b"), (), (), "", multi_label=True)
+
+    splits = cached_splits("tiny", {}, write)
+    assert splits.train.labels.tolist() == [[1, 0], [1, 1]] and splits.train.counts == (2, 1)
+    assert "0|1" in (the_folder() / "test" / "table.csv").read_text()
