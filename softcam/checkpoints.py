@@ -102,7 +102,7 @@ def resolved_record(
 ) -> dict[str, Any]:
     """What config.json holds: the configuration, both lambda scales, and what was measured."""
     height, width = map_size(model, data.train.size)
-    outputs = config.outputs(len(data.classes))
+    outputs = config.outputs(len(data.classes), data.multi_label)
     weights = config.l1_per_cell, config.l2_per_cell
     # A black box without a map has no penalty either.
     lambda1, lambda2 = paper_lambdas(*weights, outputs, max(height, 1), max(width, 1))
@@ -110,6 +110,7 @@ def resolved_record(
         "config": {**asdict(config), "data_options": dict(config.data_options)},
         "dataset": data.name,
         "classes": list(data.classes),
+        "multi_label": data.multi_label,
         "fingerprint": data.fingerprint,
         "data_notes": list(data.notes),
         "counts": {s: len(data[s]) for s in ("train", "val", "test")},
@@ -223,9 +224,13 @@ def export_checkpoint(run: Run, file: Path) -> Path:
 def checkpoint_command(config: TrainConfig) -> str:
     """The `softcam train` command line of a configuration; defaults are left out."""
     default = TrainConfig()
+    usual = default.for_labels(False)  # what `auto` stands for
     words = ["softcam train", config.data]
     for name, value in vars(config).items():
-        if name in ("data", "data_options") or value == getattr(default, name):
+        if name in ("data", "data_options") or value in (
+            getattr(default, name),
+            getattr(usual, name),
+        ):
             continue
         option = f"--{name.replace('_', '-')}"
         if name == "normalize":
@@ -249,7 +254,8 @@ def load_checkpoint(name: str | Path) -> BlackBox | SoftCAM:
     plain = {**record["config"], "weights": None, "pretrained": False, "freeze_bn": "no"}
     config = TrainConfig.from_dict(plain)
     with torch.random.fork_rng(devices=[]):
-        model = build_model(config, len(record["classes"]), record["normalize"])
+        findings = bool(record.get("multi_label"))
+        model = build_model(config, len(record["classes"]), record["normalize"], findings)
     wanted = model.state_dict()
     tensors = load_file(file)
     model.load_state_dict({key: value.to(wanted[key].dtype) for key, value in tensors.items()})

@@ -17,6 +17,7 @@ from softcam.metrics import (
     Interval,
     Ratios,
     get_measure,
+    macro_mean,
     measures,
     paired_difference,
     paired_statistic,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["STATISTICS", "Difference", "PerImage", "compare", "groups_of", "verdict"]
 
 # Not means over images: they are computed again from labels and logits in every draw.
-STATISTICS = ("auc", "quadratic-kappa", "ece")
+STATISTICS = ("auc", "auprc", "quadratic-kappa", "ece")
 _ABOUT_MAPS = ("method", "gauge", "target", "fill", "occluded_run", "finding")
 
 
@@ -74,7 +75,8 @@ def compare(
         per_image: second table of `evaluate`, or `results.read_results`.
         a, b: a run id, or columns and values such as
             `{"run_id": ..., "arm": "converted", "method": "softcam", "gauge": "contrast"}`.
-            Measures with steps need a `step`.
+            Measures with steps need a `step`. Measures of predictions are the mean over the
+            findings of a multi-label set, or with `target` (`class:0`) of one of them.
         metric: name of a measure.
         n_boot, seed: of the bootstrap; patients are drawn where they have several images.
 
@@ -112,7 +114,8 @@ def verdict(low: float, high: float, direction: str) -> str:
 def _ratio(
     table: pd.DataFrame, a: Any, b: Any, metric: str, n_boot: int, seed: int
 ) -> tuple[Interval, int, str]:
-    sides = [_select(table, {**_where(side), "metric": metric}) for side in (a, b)]
+    usual = {"target": "-"} if metric in [m.name for m in measures("classification")] else {}
+    sides = [_select(table, {**usual, **_where(side), "metric": metric}) for side in (a, b)]
     ids = _shared(*sides)
     first, second = (
         Ratios((own["value"] * own["weight"]).to_numpy(), own["weight"].to_numpy())
@@ -129,16 +132,23 @@ def _statistic(
         {key: value for key, value in _where(side).items() if key not in _ABOUT_MAPS}
         for side in (a, b)
     ]
-    labels = [_select(table, {**where, "metric": "label"}) for where in wheres]
-    ids = _shared(*labels)
-    y = labels[0].loc[ids, "value"].to_numpy().astype(int)
-    logits = [_logits(table, where, ids) for where in wheres]
-    link = "sigmoid" if logits[0].shape[1] == 1 else "softmax"
+    labels = [_by_class(table, {**where, "metric": "label"}) for where in wheres]
+    ids = _shared(*(next(iter(each.values())) for each in labels))
+    y = _values(labels[0], ids).astype(int)
+    logits = [_values(_by_class(table, {**where, "metric": "logit"}), ids) for where in wheres]
+    link = "sigmoid"
+    if "label" in labels[0]:  # one class an image
+        y, link = y[:, 0], "sigmoid" if logits[0].shape[1] == 1 else "softmax"
+    elif (target := str(_where(a).get("target", "-"))) in labels[0]:
+        c = list(labels[0]).index(target)
+        y, logits = y[:, c], [z[:, c : c + 1] for z in logits]
+    else:
+        function = macro_mean(function)
 
     def statistic(labels: np.ndarray, z: np.ndarray) -> float:
         return function(labels, z, link)
 
-    groups = _patients(labels[0], ids)
+    groups = _patients(next(iter(labels[0].values())), ids)
     interval = paired_statistic(
         statistic, (y, logits[0]), (y, logits[1]), n_boot=n_boot, seed=seed, groups=groups
     )
@@ -182,11 +192,16 @@ def _select(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     return rows.set_index(rows["image_id"].astype(str))
 
 
-def _logits(table: pd.DataFrame, where: Mapping[str, Any], ids: list[str]) -> np.ndarray:
-    rows = _matching(table, {**where, "metric": "logit"})
-    names = sorted(rows["target"].astype(str).unique(), key=lambda name: int(name.split(":")[1]))
-    columns = [_select(rows, {"target": name}).loc[ids, "value"].to_numpy() for name in names]
-    return np.stack(columns, 1)
+def _by_class(table: pd.DataFrame, where: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Labels or logits by target: `label`, or `class:N` in the order of the classes."""
+    rows = _matching(table, where)
+    names = sorted(rows["target"].astype(str).unique(), key=lambda name: (len(name), name))
+    return {name: _select(rows, {"target": name}) for name in names}
+
+
+def _values(columns: Mapping[str, pd.DataFrame], ids: list[str]) -> np.ndarray:
+    """(n, C) of these images."""
+    return np.stack([each.loc[ids, "value"].to_numpy() for each in columns.values()], 1)
 
 
 def _shared(first: pd.DataFrame, second: pd.DataFrame) -> list[str]:

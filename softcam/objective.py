@@ -36,9 +36,9 @@ class Objective(nn.Module):
 
     Args:
         model: the network of the arm.
-        config: arm and link.
+        config: of the arm.
         lambda1, lambda2: penalty weights on the paper's scale.
-        class_weights: (C,) or None.
+        class_weights: see the function of that name, or None.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Objective(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy of the logits, and the arm's penalty on the maps (equation 5)."""
-        link, weights = self.config.link, cast(Tensor | None, self.class_weights)
+        link, weights = self.model.link, cast(Tensor | None, self.class_weights)
         if isinstance(self.model, BlackBox) or self.config.arm == "dense":
             logits = self.model(images)
             return cross_entropy(logits, labels, link, weights), logits.new_zeros(())
@@ -69,21 +69,42 @@ class Objective(nn.Module):
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, link: str, weights: Tensor | None) -> Tensor:
-    """Mean cross-entropy in nats: softmax over C logits, or a sigmoid on one."""
+    """Mean cross-entropy in nats, a float32 scalar.
+
+    Args:
+        logits: (B, C), or (B, 1) for two classes and one sigmoid.
+        labels: (B,) integers, the class of each image; or (B, C) of 0 and 1, each logit with a
+            sigmoid of its own: the mean is then over images and classes.
+        link: `softmax` or `sigmoid`.
+        weights: what `class_weights` gives for these labels, or None.
+    """
     logits = logits.float()
     if link == "softmax":
         return F.cross_entropy(logits, labels, weight=weights)
-    sample = None if weights is None else weights[labels]
-    loss = F.binary_cross_entropy_with_logits(
-        logits[:, 0], labels.float(), weight=sample, reduction="sum"
-    )
+    single = labels.ndim == 1
+    sample = None
+    if weights is not None:
+        sample = weights[labels] if single else torch.where(labels > 0, weights[1], weights[0])
+    z = logits[:, 0] if single else logits
+    loss = F.binary_cross_entropy_with_logits(z, labels.float(), weight=sample, reduction="sum")
     return loss / (labels.numel() if sample is None else sample.sum())
 
 
 def class_weights(labels: np.ndarray, classes: int) -> Tensor:
-    """(C,) inverse class frequencies, scaled so that their mean over the images is 1."""
-    counts = np.bincount(labels, minlength=classes)
-    return torch.tensor(len(labels) / (classes * np.maximum(counts, 1)), dtype=torch.float32)
+    """Inverse class frequencies, scaled so that their mean over the images is 1.
+
+    Args:
+        labels: (N,) integers, or (N, C) of 0 and 1.
+        classes: C.
+
+    Returns:
+        (C,); of several findings (2, C), the weights of the images without and with each.
+    """
+    if labels.ndim == 2:
+        counts = np.stack([(labels == 0).sum(0), (labels == 1).sum(0)])
+    else:
+        counts = np.bincount(labels, minlength=classes)
+    return torch.tensor(len(labels) / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
 
 
 def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:

@@ -69,7 +69,8 @@ class TrainConfig:
             (also from scratch, where frozen statistics are those of nothing).
         weights: a local safetensors file in timm's format; pretrained: timm's own download.
         normalize: ((r, g, b) means, (r, g, b) stds) on [0, 1]; None measures the training split.
-        link: `softmax`, or `sigmoid` (two classes, one logit).
+        link: `softmax`, or `sigmoid` (two classes, one logit; or one logit a finding); `auto` is
+            sigmoid for a multi-label set and softmax for all others.
         select: validation metric that names the best epoch: auc, accuracy, quadratic-kappa or loss.
         seed: initialisation, order, augmentation and dropout.
         mixed_precision: `no`, `bf16` or `fp16`.
@@ -93,7 +94,7 @@ class TrainConfig:
     weights: str | None = None
     pretrained: bool = False
     normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-    link: Literal["softmax", "sigmoid"] = "softmax"
+    link: Literal["auto", "softmax", "sigmoid"] = "auto"
     select: str = "auc"
     seed: int = 0
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
@@ -102,7 +103,7 @@ class TrainConfig:
         choose("arm", self.arm, ARMS)
         choose("optimizer", self.optimizer, ("adamw", "sgd-paper"))
         choose("validation metric", self.select, SELECT)
-        choose("link", self.link, ("softmax", "sigmoid"))
+        choose("link", self.link, ("auto", "softmax", "sigmoid"))
         choose("freeze_bn", self.freeze_bn, ("auto", "yes", "no", "force"))
         choose("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
         for name, most in (("size", 4096), ("epochs", 10**6), ("batch_size", 10**6)):
@@ -114,8 +115,7 @@ class TrainConfig:
             raise SoftCAMError(f"{name!r} is no option of the data: give it by itself.")
         found = (self.l1_per_cell > 0, self.l2_per_cell > 0)
         if found != ARMS[self.arm]:
-            wants = ["0", "> 0"]
-            l1, l2 = (wants[need] for need in ARMS[self.arm])
+            l1, l2 = ("> 0" if need else "0" for need in ARMS[self.arm])
             raise SoftCAMError(
                 f"arm {self.arm!r} wants l1_per_cell {l1} and l2_per_cell {l2}, "
                 f"found {self.l1_per_cell} and {self.l2_per_cell}; "
@@ -143,9 +143,20 @@ class TrainConfig:
         """The same start, data, order and epochs with another penalty: what a fair arm is."""
         return replace(self, arm=arm, l1_per_cell=l1_per_cell, l2_per_cell=l2_per_cell)
 
-    def outputs(self, classes: int) -> int:
+    def for_labels(self, multi_label: bool) -> TrainConfig:
+        """The same with its link decided; a softmax over several findings is refused."""
+        if multi_label and self.link == "softmax":
+            raise SoftCAMError(
+                "link='softmax' says that an image shows exactly one class, but these labels are "
+                "findings, of which an image may show several or none: leave link out, which "
+                "gives each a sigmoid, or learn a single one with label_column=ONE."
+            )
+        decided = replace(self, link="sigmoid" if multi_label else "softmax")
+        return decided if self.link == "auto" else self
+
+    def outputs(self, classes: int, multi_label: bool = False) -> int:
         """Number of logits for a number of classes: one for a two-class sigmoid."""
-        if self.link == "softmax":
+        if self.link != "sigmoid" or multi_label:
             return classes
         if classes != 2:
             raise SoftCAMError(f"a sigmoid link takes two classes here, the data have {classes}.")
@@ -154,7 +165,8 @@ class TrainConfig:
 
 def run_hash(config: TrainConfig, fingerprint: str) -> str:
     """Eight hex digits over what decides the result; paths stay out, contents come in."""
-    values = {k: v for k, v in asdict(config).items() if k not in _NOT_HASHED}
+    decided = config.for_labels(False)  # for findings `run_directory` has done it
+    values = {k: v for k, v in asdict(decided).items() if k not in _NOT_HASHED}
     values["data_options"] = dict(config.data_options)
     weights = Path(config.weights).read_bytes() if config.weights else b""
     return digest(values, fingerprint, weights, length=8)
@@ -162,24 +174,28 @@ def run_hash(config: TrainConfig, fingerprint: str) -> str:
 
 def run_directory(config: TrainConfig, data: Splits) -> Path:
     """Where the run of this configuration on these data lies (it may not exist yet)."""
+    config = config.for_labels(data.multi_label)
     name = f"{config.model}-{config.arm}-s{config.seed}-{run_hash(config, data.fingerprint)}"
     return runs_root() / data.name / name
 
 
-def build_model(config: TrainConfig, classes: int, normalize: Any) -> BlackBox | SoftCAM:
+def build_model(
+    config: TrainConfig, classes: int, normalize: Any, multi_label: bool = False
+) -> BlackBox | SoftCAM:
     """The untrained network of an arm; every arm starts from the same numbers for a seed."""
     from softcam.backbones import build_net
     from softcam.common import seed_everything
     from softcam.convert import to_softcam
 
     seed_everything(config.seed)
+    config = config.for_labels(multi_label)
     net = build_net(
         config.model,
-        config.outputs(classes),
+        config.outputs(classes, multi_label),
         pretrained=config.pretrained,
         weights=Path(config.weights) if config.weights else None,
     )
-    black_box = BlackBox(net, normalize, config.link)
+    black_box = BlackBox(net, normalize, "sigmoid" if config.link == "sigmoid" else "softmax")
     return black_box if config.arm == "black-box" else to_softcam(black_box)
 
 
@@ -253,31 +269,18 @@ class Run:
         expected = self._read("fingerprint", stored.text)
         splits = open_data(config.data, size=config.size, **config.data_options)
         if splits.fingerprint != expected:
-            raise SoftCAMError(
-                f"the data of {config.data} are not those of run {self.id}: fingerprint "
-                f"{splits.fingerprint[:12]}, expected {expected[:12]}. "
-                "Restore the data, or train again."
-            )
+            raise stored.changed_data(config.data, self.id, splits.fingerprint, expected)
         return splits[split]
 
     def model(self, which: Literal["best", "last"] = "best") -> BlackBox | SoftCAM:
         """The trained network in eval mode, on the CPU."""
-        from softcam.backbones import read_weights
-
         name = {"best": "weights", "last": "last"}[choose("checkpoint", which, ("best", "last"))]
         config = replace(self.config, weights=None, pretrained=False, freeze_bn="no")
         with torch.random.fork_rng(devices=[]):
             normalize = self._read("normalize", stored.normalisation)
-            model = build_model(config, len(self.classes), normalize)
-        file = self.path / f"{name}.safetensors"
-        try:
-            model.load_state_dict(read_weights(file))
-        except RuntimeError as error:
-            last = str(error).splitlines()[-1].strip()
-            raise SoftCAMError(
-                f"{file} does not fit the configuration beside it ({last}): "
-                "one of the two was changed; delete the run and train it again."
-            ) from error
+            findings = bool(self.record.get("multi_label"))
+            model = build_model(config, len(self.classes), normalize, findings)
+        stored.put_weights(model, self.path / f"{name}.safetensors")
         return model.eval()
 
     def converted(self) -> SoftCAM:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from softcam.common import SoftCAMError, as_number, damaged
 
 __all__ = [
-    "config_values", "no_finished_run", "normalisation", "read_field", "text", "unfinished_runs",
-    "weight", "words",
+    "changed_data", "config_values", "no_finished_run", "normalisation", "put_weights",
+    "read_field", "text", "unfinished_runs", "weight", "words",
 ]  # fmt: skip
+
+if TYPE_CHECKING:
+    from torch import nn
 
 T = TypeVar("T")
 _WORDS = ("data", "model", "arm")  # without these the defaults would speak for another run
@@ -84,6 +87,32 @@ def config_values(value: Any) -> dict[str, Any]:
     if not isinstance(value.get("data_options", {}), dict):
         raise TypeError(f"expected an object as data_options, found {value['data_options']!r}")
     return value
+
+
+def put_weights(model: nn.Module, file: Path) -> None:
+    """Load a weights file of a run into the network that its configuration describes.
+
+    Raises:
+        SoftCAMError: the file cannot be read, or is that of another network.
+    """
+    from softcam.backbones import read_weights
+
+    try:
+        model.load_state_dict(read_weights(file))
+    except RuntimeError as error:
+        last = str(error).splitlines()[-1].strip()
+        raise SoftCAMError(
+            f"{file} does not fit the configuration beside it ({last}): "
+            "one of the two was changed; delete the run and train it again."
+        ) from error
+
+
+def changed_data(data: str, run: str, found: str, expected: str) -> SoftCAMError:
+    """The error about data whose fingerprint is no longer that of the run."""
+    return SoftCAMError(
+        f"the data of {data} are not those of run {run}: fingerprint {found[:12]}, expected "
+        f"{expected[:12]}. Restore the data, or train again."
+    )
 
 
 def unfinished_runs(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,7 @@ def train(config: TrainConfig, *, progress: bool = True, resume: bool = True) ->
 
     _check_model(config)
     data = open_data(config.data, size=config.size, progress=progress, **config.data_options)
+    config = config.for_labels(data.multi_label)
     _check(config, data)
     path = run_directory(config, data)
     if (path / "done.json").is_file() and not (path / "resume").exists():
@@ -116,7 +117,7 @@ def _train_locked(
     for note in data.notes:
         log.info("%s: %s", data.name, note)
     normalize = config.normalize or _measured_normalization(data)
-    model = build_model(config, len(data.classes), normalize)
+    model = build_model(config, len(data.classes), normalize, data.multi_label)
     record = resolved_record(config, data, model, normalize)
     write_json(path / "config.json", record)
     write_json(path / "environment.json", environment(accelerator.device))
@@ -167,28 +168,28 @@ def _train_epoch(
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
     seed_everything(int(rng(config.seed, epoch, _DROPOUT).integers(2**31)))
-    batches = list(epoch_batches(len(data), config, epoch))
+    first, every = accelerator.process_index, accelerator.num_processes
+    shards = [indices[first::every] for indices in epoch_batches(len(data), config, epoch)]
     totals = torch.zeros(3, dtype=torch.float64)
-    for step, indices in enumerate(batches):
-        lr = learning_rate(config, epoch, step, len(batches))
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        shard = indices[accelerator.process_index :: accelerator.num_processes]
-        images = _augmented(data, shard, config, epoch, step).to(accelerator.device)
-        labels = torch.from_numpy(data.labels[shard]).to(accelerator.device)
-        with accelerator.autocast():
-            ce, penalty = objective(images, labels)
-        loss = ce + penalty
-        if not torch.isfinite(loss):
-            raise TrainingDiverged(divergence(config, epoch, step, lr, ce, penalty))
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        optimizer.step()
-        totals += torch.stack([loss, ce, penalty]).detach().double().cpu()
-        bar.update()
-        bar.set_postfix(epoch=epoch + 1, loss=f"{float(loss.detach()):.3f}", refresh=False)
+    with contextlib.closing(_images_ahead(data, shards, config, epoch)) as ahead:
+        for step, (shard, images) in enumerate(zip(shards, ahead, strict=True)):
+            lr = learning_rate(config, epoch, step, len(shards))
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            labels = torch.from_numpy(data.labels[shard]).to(accelerator.device)
+            with accelerator.autocast():
+                ce, penalty = objective(images.to(accelerator.device), labels)
+            loss = ce + penalty
+            if not torch.isfinite(loss):
+                raise TrainingDiverged(divergence(config, epoch, step, lr, ce, penalty))
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            optimizer.step()
+            totals += torch.stack([loss, ce, penalty]).detach().double().cpu()
+            bar.update()
+            bar.set_postfix(epoch=epoch + 1, loss=f"{float(loss.detach()):.3f}", refresh=False)
     names = ("train_loss", "train_cross_entropy", "train_penalty")
-    return {**dict(zip(names, (totals / len(batches)).tolist(), strict=True)), "lr": lr}
+    return {**dict(zip(names, (totals / len(shards)).tolist(), strict=True)), "lr": lr}
 
 
 def epoch_batches(n: int, config: TrainConfig, epoch: int) -> Iterator[np.ndarray]:
@@ -222,8 +223,8 @@ def validate(
     accelerator: Accelerator,
     epoch: int,
 ) -> dict[str, float]:
-    """Cross-entropy (without the penalty) and the validation metrics of `SELECT`."""
-    from softcam.metrics.classification import classification_measures
+    """Cross-entropy (without the penalty) and the metrics of `SELECT`; of findings their means."""
+    from softcam.metrics import classification_measures, multi_label_measures
 
     with accelerator.autocast():
         logits = predict(model, data, device=accelerator.device)
@@ -234,9 +235,12 @@ def validate(
             f"(now {config.weight_decay:g}), or mixed_precision='no'."
         )
     labels = torch.from_numpy(data.labels)
-    found = classification_measures(data.labels, logits.numpy(), config.link)
-    values = {"loss": float(cross_entropy(logits, labels, config.link, None)), **found}
-    return {f"val_{name}": values[name] for name in SELECT}
+    if data.multi_label:
+        found = multi_label_measures(data.labels, logits.numpy())
+    else:
+        found = classification_measures(data.labels, logits.numpy(), model.link)
+    values = {"loss": float(cross_entropy(logits, labels, model.link, None)), **found}
+    return {f"val_{name}": values[name] for name in SELECT if name in values}
 
 
 def _progress_line(path: Path, config: TrainConfig, row: dict[str, float]) -> str:
@@ -259,8 +263,13 @@ def _check_model(config: TrainConfig) -> None:
 def _check(config: TrainConfig, data: Splits) -> None:
     from softcam.data.transforms import AUGMENTATIONS
 
-    config.outputs(len(data.classes))
+    config.outputs(len(data.classes), data.multi_label)
     choose("augmentation", config.augment, AUGMENTATIONS)
+    if data.multi_label and config.select == "quadratic-kappa":
+        raise SoftCAMError(
+            "select='quadratic-kappa' is for one class an image, in an order; the classes of "
+            f"{data.name} are findings, which have none: select auc, accuracy or loss."
+        )
     if len(data.train) < config.batch_size:
         raise SoftCAMError(
             f"{len(data.train)} training images do not fill one batch of {config.batch_size}: "
@@ -275,13 +284,16 @@ def _measured_normalization(data: Splits) -> tuple[list[float], list[float]]:
     return list(map(float, mean)), list(map(float, std))
 
 
-def _augmented(
-    data: ImageSet, indices: np.ndarray, config: TrainConfig, epoch: int, step: int
-) -> Tensor:
-    from softcam.data.transforms import augment
+def _images_ahead(
+    data: ImageSet, shards: Sequence[np.ndarray], config: TrainConfig, epoch: int
+) -> Generator[Tensor, None, None]:
+    """The augmented images of each step, prepared while the network works on those before."""
+    from softcam.data.loader import batches
 
-    generator = torch.Generator().manual_seed(
-        int(rng(config.seed, epoch, step, _AUGMENT).integers(2**62))
-    )
-    images = augment(data.batch(indices), config.augment, generator)
-    return images.contiguous(memory_format=torch.channels_last)
+    def generator(step: int) -> torch.Generator:
+        seed = int(rng(config.seed, epoch, step, _AUGMENT).integers(2**62))
+        return torch.Generator().manual_seed(seed)
+
+    chosen = (shard.tolist() for shard in shards)
+    channels_last = torch.channels_last
+    yield from batches(data, chosen, config.augment, generator, memory_format=channels_last)

@@ -38,6 +38,11 @@ def test_the_numbers_add_up_to_the_prediction(arm: str, project: Path) -> None:
     np.testing.assert_allclose(numbers["logits"], logits, atol=1e-5)
     np.testing.assert_allclose(np.mean(numbers["maps"], (1, 2)), logits, atol=1e-5)
     assert open_model(run.path).classes == ("normal", "opacity")
+    assert numbers["targets"] == [0, 1]
+    explain_files(run.path, [project / "film.png"], project / "one", targets=[1])
+    assert json.loads((project / "one" / "film.json").read_text())["targets"] == [1]
+    with pytest.raises(SoftCAMError, match=r"targets are \[2\], expected some of 0 = normal, 1 ="):
+        explain_files(run.path, [project / "film.png"], project / "one", targets=[2])
 
 
 def test_bad_images_are_named(project: Path) -> None:

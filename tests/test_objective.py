@@ -30,3 +30,27 @@ def test_a_one_logit_sigmoid_has_the_loss_of_the_two_logit_softmax() -> None:
 def test_class_weights_are_inverse_frequencies() -> None:
     found = class_weights(np.array([0, 0, 0, 1]), 2)
     assert found.tolist() == pytest.approx([4 / (2 * 3), 4 / (2 * 1)])
+
+
+def test_several_findings_have_the_mean_loss_of_each_by_itself() -> None:
+    logits, labels = torch.randn(6, 3), torch.randint(0, 2, (6, 3))
+    found = cross_entropy(logits, labels, "sigmoid", None)
+    each = [cross_entropy(logits[:, [c]], labels[:, c], "sigmoid", None) for c in range(3)]
+    assert found.item() == pytest.approx(torch.stack(each).mean().item(), rel=1e-6)
+    p = logits.sigmoid()
+    chances = torch.where(labels == 1, p, 1 - p)
+    assert found.item() == pytest.approx(-chances.log().mean().item(), rel=1e-5)
+
+
+def test_each_finding_has_class_weights_of_its_own() -> None:
+    labels = np.array([[1, 0], [0, 0], [0, 0], [0, 1], [1, 0], [0, 1]])
+    found = class_weights(labels, 2)
+    assert found.shape == (2, 2)  # without and with, of each finding
+    for c in (0, 1):
+        assert found[:, c].tolist() == class_weights(labels[:, c], 2).tolist()
+    logits = torch.randn(6, 2)
+    loss = cross_entropy(logits, torch.tensor(labels), "sigmoid", found)
+    weight = found.numpy()[labels, [[0, 1]] * 6]
+    p = logits.sigmoid().numpy()
+    each = -np.log(np.where(labels == 1, p, 1 - p))
+    assert loss.item() == pytest.approx((each * weight).sum() / weight.sum(), rel=1e-5)

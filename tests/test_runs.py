@@ -12,7 +12,15 @@ import torch
 
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.evidence import paper_lambdas
-from softcam.runs import ARMS, Run, TrainConfig, find_runs, run_directory, run_hash
+from softcam.runs import (
+    ARMS,
+    Run,
+    TrainConfig,
+    build_model,
+    find_runs,
+    run_directory,
+    run_hash,
+)
 from tests.tiny import TINY
 
 RECORD = {
@@ -55,6 +63,24 @@ def test_the_hash_follows_contents_and_leaves_paths_out(tmp_path: Path) -> None:
     assert run_hash(replace(TINY, weights=str(first), lr=1e-4), "data") != base
 
 
+def test_the_hash_of_a_configuration_stays_what_it_was() -> None:
+    assert run_hash(TINY, "data") == "545c78af", "runs of earlier versions are found by it"
+    assert run_hash(replace(TINY, link="softmax"), "data") == "545c78af"
+    assert run_hash(replace(TINY, link="sigmoid"), "data") == "0eab5514"
+
+
+def test_the_link_follows_the_labels() -> None:
+    assert TINY.for_labels(False).link == "softmax" and TINY.for_labels(True).link == "sigmoid"
+    sigmoid = replace(TINY, link="sigmoid")
+    assert sigmoid.for_labels(False) == sigmoid == sigmoid.for_labels(True)
+    with pytest.raises(SoftCAMError, match=r"exactly one class.*leave link out.*label_column=ONE"):
+        replace(TINY, link="softmax").for_labels(True)
+    assert sigmoid.outputs(3, multi_label=True) == 3 and TINY.outputs(3) == 3
+    for classes in (2, 3):
+        model = build_model(TINY, classes, None, multi_label=True)
+        assert model.link == "sigmoid" and model.bias.shape == (classes,)  # type: ignore[union-attr]
+
+
 def test_a_sigmoid_has_one_logit_for_two_classes_and_no_more() -> None:
     config = replace(TINY, link="sigmoid")
     assert config.outputs(2) == 1
@@ -89,7 +115,6 @@ def test_the_name_of_a_data_set_is_no_run_but_a_folder_below_runs_is(project: Pa
 def test_a_run_knows_its_lambdas_on_both_scales(project: Path) -> None:
     from softcam.checkpoints import resolved_record
     from softcam.data import open_data
-    from softcam.runs import build_model
 
     config = TINY.with_arm("elastic", 0.02, 0.04)
     data = open_data(config.data, size=config.size, **config.data_options)
@@ -103,8 +128,6 @@ def test_a_run_knows_its_lambdas_on_both_scales(project: Path) -> None:
 
 
 def test_all_arms_start_from_the_same_numbers() -> None:
-    from softcam.runs import build_model
-
     black_box = build_model(TINY.with_arm("black-box"), 2, None)
     sparse = build_model(TINY.with_arm("sparse", 0.01), 2, None)
     x = torch.rand(2, 3, 32, 32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import softcam
 import softcam.checkpoints as checkpoints
 import softcam.training as training
 from softcam.common import SoftCAMError
+from softcam.data.transforms import augment
 from softcam.runs import Run
 from softcam.training import TrainingDiverged, epoch_batches, train
 from tests.tiny import TINY
@@ -104,6 +106,8 @@ def test_a_finished_run_is_recognised(project: Path, monkeypatch: pytest.MonkeyP
 def test_nan_stops_with_epoch_batch_and_advice(project: Path) -> None:
     with pytest.raises(TrainingDiverged, match=r"epoch \d+, batch \d+.*lower lr"):
         train(replace(TINY, lr=1e30, optimizer="sgd-paper"), progress=False)
+    left = [each for each in threading.enumerate() if each.name.startswith("loader")]
+    assert not left, "no thread goes on preparing batches"
 
 
 def test_too_few_images_for_one_batch(project: Path) -> None:
@@ -122,6 +126,30 @@ def test_the_record_names_scale_data_and_environment(project: Path) -> None:
     assert environment["versions"]["softcam"] == softcam.__version__, "also in a checkout"
     assert environment["versions"]["torch"] == torch.__version__.split("+")[0]
     assert list((run.path / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("change", [{}, {"data": "phantoms:fundus", "augment": "light"}])
+def test_batches_prepared_ahead_change_no_bit(
+    change: dict[str, Any], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(TINY, **change)
+    ahead = train(config, progress=False)
+    found, table = weights(ahead), ahead.history().drop(columns="seconds")
+    ahead.path.rename(project / "ahead")
+
+    def one_by_one(data: Any, shards: Any, config: Any, epoch: int) -> Any:
+        for step, shard in enumerate(shards):
+            number = training.rng(config.seed, epoch, step, training._AUGMENT).integers(2**62)
+            generator = torch.Generator().manual_seed(int(number))
+            images = augment(data.batch(shard), config.augment, generator)
+            yield images.contiguous(memory_format=torch.channels_last)
+
+    monkeypatch.setattr(training, "_images_ahead", one_by_one)
+    plain = train(config, progress=False)
+    assert plain.path == ahead.path
+    for name, value in weights(plain).items():
+        assert torch.equal(value, found[name]), name
+    assert plain.history().drop(columns="seconds").equals(table)
 
 
 def test_epochs_shuffle_anew_and_lose_no_image() -> None:

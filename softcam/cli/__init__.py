@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from softcam.cli.data import app as data_app
 from softcam.cli.evaluation import evaluate
 from softcam.cli.options import (
     Data,
@@ -19,7 +20,6 @@ from softcam.cli.options import (
     FindingClasses,
     LabelColumn,
     OnError,
-    data_options,
     parse_options,
     train_config,
 )
@@ -33,7 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Self-explainable CNNs: train, evaluate, explain and convert. Not for clinical use.",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Data sets: what they hold.")
 app.add_typer(data_app, name="data")
 
 app.command()(evaluate)
@@ -191,34 +190,6 @@ def report(
     from softcam.report import write_report
 
     typer.echo(str(write_report(folder)))
-
-
-@data_app.command("info")
-def data_info(
-    data: Data,
-    size: int = 96,
-    label_column: LabelColumn = None,
-    finding_classes: FindingClasses = None,
-    on_error: OnError = None,
-    data_option: DataOption = None,
-) -> None:
-    """Count images, classes, patients and findings of each split."""
-    from softcam.data import open_data
-    from softcam.runs import TrainConfig
-
-    options = data_options(data_option, label_column, finding_classes, on_error)
-    TrainConfig(data=data, size=size, data_options=options)  # says what is wrong with them
-    splits = open_data(data, size=size, **options)
-    typer.echo(f"{splits.name}: {', '.join(splits.classes)}; fingerprint {splits.fingerprint[:12]}")
-    for name in ("train", "val", "test"):
-        part = splits[name]
-        counts = [int((part.labels == c).sum()) for c in range(len(part.classes))]
-        typer.echo(
-            f"{name}: {len(part)} images {counts}, {len(set(part.patients))} patients, "
-            f"{len(part.with_findings())} with a marked finding"
-        )
-    for note in splits.notes:
-        typer.echo(f"note: {note}")
 
 
 @app.command()

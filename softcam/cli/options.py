@@ -24,16 +24,19 @@ __all__ = [
     "train_config",
 ]
 
-Data = Annotated[str, typer.Argument(help="phantoms:cxr|oct|fundus or folder:PATH")]
+Data = Annotated[str, typer.Argument(help="phantoms:cxr|oct|fundus, folder:PATH, rsna:PATH ...")]
 DataOption = Annotated[
     list[str] | None,
     typer.Option("--data-option", help="KEY=VALUE for the data source, may be repeated"),
 ]
-LabelColumn = Annotated[str | None, typer.Option(help="folder: which column holds the label")]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(help="folder: the column of the label; several findings comma separated"),
+]
 FindingClasses = Annotated[
     str | None, typer.Option(help="folder: box classes that are findings, comma separated")
 ]
-OnError = Annotated[str | None, typer.Option(help="folder: stop or skip at an unusable item")]
+OnError = Annotated[str | None, typer.Option(help="stop or skip at what cannot be used")]
 
 # Options of `softcam train` that are no fields of TrainConfig, or need reading first.
 _NOT_TRAINING = (
@@ -65,11 +68,16 @@ def data_options(
     """Keywords of a data source: `KEY=VALUE` words, then the options with a name of their own."""
     options = parse_options(words)
     named = {
-        "label_column": label_column,
+        "label_column": _several(label_column),
         "finding_classes": finding_classes.split(",") if finding_classes else None,
         "on_error": on_error,
     }
     return {**options, **{key: value for key, value in named.items() if value is not None}}
+
+
+def _several(word: str | None) -> str | list[str] | None:
+    """`a` as it is, `a,b` as a list."""
+    return word.split(",") if word and "," in word else word
 
 
 def train_config(given: dict[str, Any]) -> TrainConfig:

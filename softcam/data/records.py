@@ -124,7 +124,9 @@ class ImageSet(Dataset[tuple[Tensor, int | Tensor]]):
         pixels = torch.from_numpy(raw)  # (B, H, W) or (B, H, W, 3)
         if pixels.ndim == 3:
             return (pixels.float() / 255)[:, None].expand(-1, 3, -1, -1).contiguous()
-        return pixels.permute(0, 3, 1, 2).float().contiguous() / 255
+        out = torch.empty((len(pixels), 3, *self.size))  # in one go: neither copied nor cast twice
+        out.copy_(pixels.permute(0, 3, 1, 2))
+        return out.div_(255)
 
     def mask(self, index: int, *names: str) -> np.ndarray:
         """The union of the named masks of one image, (H, W) bool."""

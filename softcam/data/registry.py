@@ -39,6 +39,7 @@ class Source:
         credit: the line to set beside a picture.
         share: whether images may be shown in published output.
         by_name: what stands after the colon is a name that the reader understands, not a path.
+        unshared: names of sets for which `share` does not hold.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Source:
     credit: str
     share: bool
     by_name: bool = False
+    unshared: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., tuple[Store, Catalogue]]:
         """The reader; it is called with a path (or a name, see `by_name`) and options."""
@@ -60,6 +62,10 @@ class Source:
             importlib.import_module(module), function
         )
         return found
+
+    def shares(self, name: str = "") -> bool:
+        """Whether images of the set `name` (what stands after the colon) may be published."""
+        return self.share and name.strip().lower() not in self.unshared
 
     def options(self) -> dict[str, Any]:
         """The options of the source and their defaults; `GIVEN` are no options."""
@@ -85,8 +91,6 @@ class Source:
         return self.reader is not None and name in inspect.signature(self.load()).parameters
 
 
-_OWN = "Yours to know."
-
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
@@ -107,8 +111,8 @@ SOURCES: dict[str, Source] = {
             "softcam.data.folder:read_folder",
             "folder:PATH with images/ and labels.csv; boxes.csv or masks/ for what is marked",
             "You bring them.",
-            _OWN,
-            _OWN,
+            "Yours to know; softcam does not.",
+            "Your own source",
             False,
         ),
         Source(
@@ -145,15 +149,28 @@ SOURCES: dict[str, Source] = {
             False,
         ),
         Source(
+            "idrid",
+            "Indian Diabetic Retinopathy Image Dataset: graded fundus photographs, some with masks",
+            "softcam.data.sets.idrid:read_idrid",
+            "idrid:PATH with 'B. Disease Grading', and 'A. Segmentation' for the masks, as a "
+            "folder or as one zip",
+            "Sign in at https://ieee-dataport.org/open-access/"
+            "indian-diabetic-retinopathy-image-dataset-idrid and download A and B.",
+            "CC BY 4.0.",
+            "IDRiD (Porwal et al., Data 2018), CC BY 4.0",
+            True,
+        ),
+        Source(
             "medmnist",
             "MedMNIST+: small standard sets, 28 to 224 pixels",
             "softcam.data.sets.medmnist:read_medmnist",
             "medmnist:NAME, such as medmnist:pneumoniamnist; fetched on first use",
             "Fetched from https://zenodo.org/records/10519652, or put there by hand.",
-            "CC BY 4.0, DermaMNIST CC BY-NC 4.0.",
-            "MedMNIST v2 (Yang et al., Scientific Data 2023), CC BY 4.0",
+            "CC BY 4.0; dermamnist CC BY-NC 4.0, not for commercial use.",
+            "MedMNIST v2 (Yang et al., Scientific Data 2023)",
             True,
             True,
+            ("dermamnist",),
         ),
     )
 }

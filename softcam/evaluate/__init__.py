@@ -6,6 +6,8 @@ it say what a finding is truly worth, and does the model matter for it at all (`
 localisation value stands beside its floors and a reference ceiling; every area under an occlusion
 curve beside a random ranking and that of the true finding.
 
+Of a multi-label set each finding is a question of its own (`findings`).
+
 Maps, predictions and answers about occluded images are kept in the run's folder, so an
 evaluation that was killed goes on where it stopped, and a second one with more measures is quick.
 """
@@ -84,8 +86,8 @@ def evaluate(
             applies: post-hoc methods on black boxes, `softcam` on SoftCAMs and converted black
             boxes.
         metrics: measures by name, at least one, see `measure_catalogue`; None takes all
-            (quadratic kappa where there are more than two classes). Only what they read is
-            computed: `["auc"]` asks for no map.
+            (quadratic kappa where there are more than two classes, auprc for a multi-label set).
+            Only what they read is computed: `["auc"]` asks for no map.
         protocol: `corrected`, `paper` (the public code with its quirks; images of 512 or 496 px
             only) or `both`.
         split: `train`, `val` or `test`.
@@ -121,7 +123,8 @@ def evaluate(
     Raises:
         UnknownNameError: a run, method or measure that does not exist; with the closest names.
         SoftCAMError: nothing to evaluate, an option of a wrong kind, images that the paper's
-            protocol does not know, or no colour to hide patches with.
+            protocol does not know, no colour to hide patches with, or of a multi-label set what
+            takes one class an image: the paper's protocol, `only="correct"`, maps from files.
     """
     options = dict(locals())
     recorder = Recorder(options.pop("n_boot"), seed)

@@ -15,6 +15,7 @@ from softcam.evaluate.localise import add_localisation
 from softcam.evaluate.maps import Source, outside_sources
 from softcam.evaluate.question import Question
 from softcam.evaluate.recorder import Recorder
+from softcam.evaluate.subjects import task_of
 from softcam.explainers import explainers
 from softcam.metrics import Measure
 from softcam.outside import OutsideMaps, read_maps
@@ -81,8 +82,8 @@ def outside_keys(maps: OutsideMaps, data: ImageSet, profile: str) -> dict[str, A
     """The columns that are the same in all rows of one file."""
     return {
         "run_id": maps.name, "dataset": data.name, "arm": "outside", "split": data.split,
-        "task": "binary" if len(data.classes) == 2 else "multi-class", "lambda1": 0.0,
-        "lambda2": 0.0, "profile": profile, "finding": "+".join(data.finding_names) or "-",
+        "task": task_of(data), "lambda1": 0.0, "lambda2": 0.0,
+        "profile": profile, "finding": "+".join(data.finding_names) or "-",
     }  # fmt: skip
 
 

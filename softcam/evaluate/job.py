@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,24 @@ from softcam.data.records import ImageSet
 from softcam.evaluate.classify import add_classification, predicted_targets
 from softcam.evaluate.costs import affordable, examined, first_networks, sampled
 from softcam.evaluate.elsewhere import examine_outside, open_outside, outside_keys
-from softcam.evaluate.localise import add_localisation, add_yardsticks
-from softcam.evaluate.maps import Source, predictions, sources_of
-from softcam.evaluate.occlude import Crossing, true_mask_source
+from softcam.evaluate.findings import about_findings, by_finding, one_kind_of_set
+from softcam.evaluate.localise import add_localisation, add_yardsticks, coarsest
+from softcam.evaluate.maps import Found, Source, predictions, sources_of
+from softcam.evaluate.occlude import Crossing, references
+from softcam.evaluate.options import check_paper
 from softcam.evaluate.question import Question, ask
 from softcam.evaluate.recorder import Recorder
 from softcam.evaluate.subjects import Model, RunLike, Subject, subjects
-from softcam.evaluate.truth import add_cascade, add_label_randomisation, add_twins, twin_cases
-from softcam.explainers import Explainer, get_explainer
+from softcam.evaluate.truth import (
+    add_cascade,
+    add_label_randomisation,
+    add_twins,
+    label_twin,
+    twin_cases,
+)
+from softcam.explainers import Explainer
 from softcam.metrics import Measure
 from softcam.outside import OutsideMaps
-from softcam.runs import TrainConfig
-from softcam.sanity import is_label_twin
 from softcam.twins import is_phantom
 
 __all__ = ["Job"]
@@ -75,33 +81,36 @@ class Job:
         ]
         self._first = first_networks(models)
         sets = [subject.data for subject in models] + [each for each in (self.data,) if each]
-        for data in sets:
-            self._check(data)
+        check_paper(self.measures, sets)
+        if one_kind_of_set(sets):
+            self.measures = about_findings(
+                self.measures, sets, only=self.only, outside=bool(self.maps)
+            )
         of_files, files = open_outside(self.maps, sets, [run.id for run in self.runs])
         self._check_colours(models)
         only = self._correct(models) if self.only == "correct" else None
-        sources: list[tuple[ImageSet, Source]] = []
+        sources: list[Found] = []
         for subject in models:
-            question = self._ask(subject.data, only)
-            sources += [(subject.data, each) for each in self._examine(subject, question)]
+            sources += self._examine(subject, only)
         sources += self._examine_outside(files, of_files, only)
         if any(each.kind == "occlusion" for each in self.measures):
             for subject in models:
-                self._occlude(subject, self._ask(subject.data, only), sources)
+                for seen, question in self._questions(subject, only):
+                    self._occlude(seen, question, sources)
 
     def _ask(self, data: ImageSet, only: np.ndarray | None) -> Question:
         return ask(data, self.limit, self.seed, only, self.twin_limit)
 
+    def _questions(
+        self, subject: Subject, only: np.ndarray | None
+    ) -> list[tuple[Subject, Question]]:
+        """What a model is asked about maps; of a multi-label set one question a finding."""
+        if subject.data.multi_label:
+            return by_finding(subject, lambda data: self._ask(data, only))
+        return [(subject, self._ask(subject.data, only))]
+
     def _kind(self, *kinds: str) -> list[Measure]:
         return [each for each in self.measures if each.kind in kinds]
-
-    def _check(self, data: ImageSet) -> None:
-        papers = [each for each in self.measures if each.protocol == "paper"]
-        if papers and data.size not in ((512, 512), (496, 496)):
-            raise SoftCAMError(
-                f"the paper's protocol is defined for images of 512 or 496 px, found "
-                f"{data.size[0]}x{data.size[1]} px: use protocol='corrected', or data of that size."
-            )
 
     def _check_colours(self, models: Sequence[Subject]) -> None:
         """A model without a mean colour is an error now, not after an hour."""
@@ -137,7 +146,7 @@ class Job:
         ) as bar:
             yield bar
 
-    def _examine(self, subject: Subject, question: Question) -> list[Source]:
+    def _examine(self, subject: Subject, only: np.ndarray | None) -> list[Found]:
         """Everything that is asked of one model without hiding anything; returns its maps."""
         model, data = subject.load(), subject.data
         if self.costly == "sample":
@@ -147,6 +156,16 @@ class Job:
         add_classification(
             self.recorder, subject.keys, data, every, logits, model.link, self._classifying(data)
         )
+        return [
+            Found(seen.data, question.name, source)
+            for seen, question in self._questions(subject, only)
+            for source in self._examine_maps(seen, model, question, logits)
+        ]
+
+    def _examine_maps(
+        self, subject: Subject, model: Model, question: Question, logits: np.ndarray
+    ) -> list[Source]:
+        """The same about its maps alone."""
         images = self._asked(question)
         if images is None:
             sources = []
@@ -156,10 +175,10 @@ class Job:
                     subject, model, question, images, bar.update,
                     lambda method: self._chosen(method, model, question),
                 )  # fmt: skip
-        predicted = predicted_targets(logits, question.targets)
+        predicted = predicted_targets(logits, question.targets, model.link)
         about_maps = self._kind("map", "labelled")
         for source in sources:
-            add_localisation(self.recorder, source, data, question, about_maps, predicted)
+            add_localisation(self.recorder, source, subject.data, question, about_maps, predicted)
         self._yardsticks(subject, question, sources)
         self._twins(subject, model, question, logits, sources)
         self._sanity(subject, model, question)
@@ -169,9 +188,13 @@ class Job:
         return sampled(method, model, question, self.seed) if self.costly == "sample" else None
 
     def _classifying(self, data: ImageSet) -> list[Measure]:
-        """Quadratic kappa only where it is asked for, or says more than accuracy."""
-        several = len(data.classes) > 2 or not self.every_measure
-        return [m for m in self._kind("classification") if several or "kappa" not in m.name]
+        """Kappa and precision-recall where asked for, or where they say more than the others."""
+        found = self._kind("classification")
+        if not self.every_measure:
+            return found
+        unasked = {"quadratic-kappa"} if len(data.classes) <= 2 else set[str]()
+        unasked |= set() if data.multi_label else {"auprc"}
+        return [each for each in found if each.name not in unasked]
 
     def _asked(self, question: Question) -> np.ndarray | None:
         """The images whose maps the measures read; None where no measure reads any."""
@@ -187,12 +210,7 @@ class Job:
         measures = self._kind("map")
         if not measures or not sources or not len(question.located) or subject.arm == "converted":
             return  # the floors and ceilings of `converted` are the black box's
-        one = question.located[:1]
-        shapes = [tuple(each.read(one, question.targets[one]).shape[1:]) for each in sources]
-        # The coarsest: a map of every pixel could be the finding itself. One of a single cell is
-        # what a method that left this image out returns.
-        height, width = min((s for s in shapes if s != (1, 1)), key=np.prod, default=(1, 1))
-        shape = (int(height), int(width))
+        shape = coarsest(sources, question)
         add_yardsticks(
             self.recorder, subject.keys, subject.data, question, shape, measures, self._ceilings
         )
@@ -230,29 +248,20 @@ class Job:
                     self.recorder, subject, model, question, redrawn, self.seed, bar.update, methods
                 )
         shuffled = [m for m in self._kind("sanity") if m.steps is None]
-        other = self._label_twin(subject) if shuffled else None
+        other = label_twin(subject, self.runs) if shuffled else None
         if other is not None:
             models = (model, other)
             add_label_randomisation(self.recorder, subject, models, question, shuffled, methods)
 
-    def _label_twin(self, subject: Subject) -> Model | None:
-        """The network of the same configuration that was trained on shuffled labels."""
-        own = subject.run.config
-        for run in self.runs if isinstance(own, TrainConfig) else ():
-            if isinstance(run.config, TrainConfig) and is_label_twin(own, run.config):
-                other = run.converted() if subject.arm == "converted" else run.model()
-                return other.to(next(subject.load().parameters()).device).eval()
-        return None
-
     def _examine_outside(
         self, files: Sequence[OutsideMaps], data: ImageSet | None, only: np.ndarray | None
-    ) -> list[tuple[ImageSet, Source]]:
+    ) -> list[Found]:
         """The same of maps from files."""
         if data is None:
             return []
         question = self._ask(data, only)
         measures = self._classifying(data) + self._kind("map", "labelled")
-        found: list[tuple[ImageSet, Source]] = []
+        found: list[Found] = []
         for maps in files:
             keys = outside_keys(maps, data, self.profile)
             sources = examine_outside(self.recorder, maps, keys, data, question, measures)
@@ -261,25 +270,23 @@ class Job:
                     self.recorder, keys, data, question, maps.map_size, self._kind("map"),
                     self._ceilings,
                 )  # fmt: skip
-            found += [(data, each) for each in sources]
+            found += [Found(data, question.name, each) for each in sources]
         return found
 
-    def _occlude(
-        self, subject: Subject, question: Question, sources: list[tuple[ImageSet, Source]]
-    ) -> None:
+    def _occlude(self, subject: Subject, question: Question, sources: list[Found]) -> None:
         """Rank the tiles of one model's images by every source that is asked for."""
         if subject.arm == "converted" or not len(question.occluded):
             return  # it is the same function as its black box
         if not isinstance(self.occlude, str) and subject.run.id not in self.occlude:
             return
-        ours = [source for data, source in sources if _same(data, subject.data)]
+        ours = [each.source for each in sources if each.answers(subject.data, question)]
         if self.occlude == "own":
             at_home = (subject.run.id,)
             ours = [s for s in ours if s.keys["run_id"] in at_home or s.keys["arm"] == "outside"]
         if not ours:
             return
         model = subject.load()
-        ours += self._references(subject, model, question, ours)
+        ours += references(subject, model, question, ours)
         measures = self._kind("occlusion")
         total = len(ours) * len(question.occluded) * len({(m.reads, m.protocol) for m in measures})
         with self._bar(f"{subject.name}: occlusion", total * len(self.fills)) as bar:
@@ -287,19 +294,3 @@ class Job:
                 self.recorder, subject, model, question, measures, self.fills, self.linear_limit,
                 self.seed, bar.update,
             ).add(ours)  # fmt: skip
-
-    def _references(
-        self, subject: Subject, model: Model, question: Question, ours: list[Source]
-    ) -> list[Source]:
-        """The random ranking, where it is not there already, and that of the true finding."""
-        found = [true_mask_source(subject)]
-        own = (subject.run.id, subject.arm, "random")
-        if all((s.keys["run_id"], s.keys["arm"], s.method) != own for s in ours):
-            alone = replace(subject, methods=[get_explainer("random")])
-            alone.outputs, alone.digest = subject.outputs, subject.digest
-            found += sources_of(alone, model, question, question.occluded, lambda _: None)
-        return found
-
-
-def _same(first: ImageSet, second: ImageSet) -> bool:
-    return (first.fingerprint, first.split) == (second.fingerprint, second.split)

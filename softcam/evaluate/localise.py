@@ -29,7 +29,7 @@ from softcam.metrics import (
 )
 from softcam.metrics.registry import PIXELS
 
-__all__ = ["Findings", "add_localisation", "add_yardsticks"]
+__all__ = ["Findings", "add_localisation", "add_yardsticks", "coarsest"]
 
 log = logging.getLogger(__name__)
 HELD = 2**20  # numbers of single images held at a time
@@ -158,6 +158,17 @@ def _measured(
     return [Ratios.concatenate(part) for part in parts]
 
 
+def coarsest(sources: Sequence[Source], question: Question) -> tuple[int, int]:
+    """(h, w) of the smallest of these maps, for a map of every pixel could be the finding itself.
+
+    One of a single cell is what a method that left this image out returns.
+    """
+    one = question.located[:1]
+    shapes = [tuple(each.read(one, question.targets[one]).shape[1:]) for each in sources]
+    height, width = min((s for s in shapes if s != (1, 1)), key=np.prod, default=(1, 1))
+    return int(height), int(width)
+
+
 def add_yardsticks(
     recorder: Recorder,
     keys: Mapping[str, Any],
@@ -179,7 +190,8 @@ def add_yardsticks(
         return
     keys = {**keys, "target": question.name}
     for measure in measures:
-        key = (data.fingerprint, data.split, digest(question.located.tobytes()), shape, measure)
+        images = digest(question.located.tobytes())
+        key = (data.fingerprint, data.split, data.finding_names, images, shape, measure)
         ceiling, chance = known.get(key, (None, None))
         if ceiling is None:
             ceiling = reference_ceiling(measure, findings, shape, chunk=findings.chunk)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from softcam.common import SoftCAMError
+from softcam.data.records import ImageSet
 from softcam.evaluate.question import Question, output_index
 from softcam.evaluate.subjects import Model, Subject
 from softcam.explainers import Explainer, class_maps
@@ -25,6 +26,7 @@ from softcam.shards import Shards
 
 __all__ = [
     "BATCH",
+    "Found",
     "MapStore",
     "Source",
     "method_code",
@@ -65,6 +67,19 @@ class Source:
         return indices if self.images is None else indices[np.isin(indices, self.images)]
 
 
+class Found(NamedTuple):
+    """Maps that were examined: of which images, and in answer to which question."""
+
+    data: ImageSet
+    question: str
+    source: Source
+
+    def answers(self, data: ImageSet, question: Question) -> bool:
+        """Whether they are of these images and answer this question."""
+        own, other = ((each.fingerprint, each.split) for each in (self.data, data))
+        return own == other and self.question == question.name
+
+
 @dataclass(frozen=True)
 class MapStore:
     """The maps of one method on one model, by image of a split.
@@ -87,7 +102,8 @@ class MapStore:
         """The store of this model and method; filled by `fill`."""
         code = method_code(method)
         root = None if code is None else subject.cache
-        key = subject.key(method=method.name, function=code, target=question.name)
+        target = None if _every_class(method) else question.name
+        key = subject.key(method=method.name, function=code, target=target)
         return cls(method, Shards.open(root, f"maps-{method.name}", key, BATCH), model.link)
 
     def fill(
@@ -125,8 +141,7 @@ class MapStore:
 
         A method without gauges, or one that is run anew for each class, explains the target.
         """
-        one_by_one = self.method.all_classes is None and self.method.gauges == ("raw",)
-        return self.method.gauges != ("-",) and not one_by_one
+        return _every_class(self.method)
 
     def _check(self, maps: Tensor, axes: int, images: int) -> None:
         if maps.ndim != axes or len(maps) != images:
@@ -206,6 +221,11 @@ def method_code(method: Explainer) -> str | None:
         return "\n".join(inspect.getsource(each) for each in functions)
     except (OSError, TypeError):
         return None
+
+
+def _every_class(method: Explainer) -> bool:
+    one_by_one = method.all_classes is None and method.gauges == ("raw",)
+    return method.gauges != ("-",) and not one_by_one
 
 
 def _gauges(method: Explainer, link: str, outputs: int) -> list[tuple[str, ...]]:

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from softcam.common import digest
-from softcam.evaluate.maps import Source
+from softcam.evaluate.maps import Source, sources_of
 from softcam.evaluate.question import Question, findings_of, output_index, some_of
 from softcam.evaluate.recorder import Recorder, patient_groups
 from softcam.evaluate.subjects import Model, Subject
+from softcam.explainers import get_explainer
 from softcam.metrics import (
     Measure,
     OcclusionScores,
@@ -33,7 +34,7 @@ from softcam.metrics import (
 from softcam.metrics.masking import tile_ranks
 from softcam.shards import Shards
 
-__all__ = ["Crossing", "true_mask_source"]
+__all__ = ["Crossing", "references", "true_mask_source"]
 
 log = logging.getLogger(__name__)
 PIECE = 16  # images a piece on disk
@@ -237,6 +238,18 @@ class Crossing:
                 "target": self.question.name, "occluded_run": self.subject.keys["run_id"],
             }  # fmt: skip
             self.recorder.add_ratios(keys, spec, ratios, self.subject.data, shared)
+
+
+def references(
+    subject: Subject, model: Model, question: Question, ours: Sequence[Source]
+) -> list[Source]:
+    """The ranking of the true finding, and the random one where it is not among ours already."""
+    found = [true_mask_source(subject)]
+    own = (subject.run.id, subject.arm, "random")
+    if all((s.keys["run_id"], s.keys["arm"], s.method) != own for s in ours):
+        alone = subject.seen_as(methods=[get_explainer("random")])
+        found += sources_of(alone, model, question, question.occluded, lambda _: None)
+    return found
 
 
 def true_mask_source(subject: Subject) -> Source:

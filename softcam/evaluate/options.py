@@ -15,9 +15,9 @@ import numpy as np
 from softcam.common import SoftCAMError, as_integer, choose
 from softcam.data.records import ImageSet, Splits
 from softcam.evaluate.subjects import RunLike, open_run
-from softcam.metrics import FILLS, fill_name
+from softcam.metrics import FILLS, Measure, fill_name
 
-__all__ = ["count", "named_fills", "names", "one_split", "opened_runs", "paths"]
+__all__ = ["check_paper", "count", "named_fills", "names", "one_split", "opened_runs", "paths"]
 
 MOST = 2**32 - 1  # also the largest seed
 
@@ -47,6 +47,18 @@ def paths(option: str, files: Any) -> list[Path]:
     if wrong:
         raise SoftCAMError(f"{option} holds {wrong[0]!r}: expected the path of a file.")
     return [Path(each) for each in given]
+
+
+def check_paper(measures: Iterable[Measure], sets: Iterable[ImageSet]) -> None:
+    """Measures in the paper's protocol only for images of its sizes."""
+    if not any(each.protocol == "paper" for each in measures):
+        return
+    for data in sets:
+        if data.size not in ((512, 512), (496, 496)):
+            raise SoftCAMError(
+                f"the paper's protocol is defined for images of 512 or 496 px, found "
+                f"{data.size[0]}x{data.size[1]} px: use protocol='corrected', or data of that size."
+            )
 
 
 def one_split(data: Any) -> ImageSet | None:

@@ -114,11 +114,18 @@ class Recorder:
     def add_predictions(
         self, keys: Mapping[str, Any], data: ImageSet, indices: np.ndarray, logits: np.ndarray
     ) -> None:
-        """Labels and logits (n, C) of these images, for what is computed from all together."""
+        """Labels and logits (n, C) of these images, for what is computed from all together.
+
+        The labels of a multi-label set are one row a finding, target `class:N`.
+        """
         ones = np.ones(len(indices))
-        extra = {"metric": "label", "unit": "class", "target": "label"}
         labels = np.asarray(data.labels)[indices]
-        self._images(_dashed({**keys, **extra}), data, indices, labels, ones)
+        columns = {"label": labels}
+        if data.multi_label:
+            columns = {f"class:{c}": labels[:, c] for c in range(labels.shape[1])}
+        for target, values in columns.items():
+            extra = {"metric": "label", "unit": "class", "target": target}
+            self._images(_dashed({**keys, **extra}), data, indices, values, ones)
         for c in range(logits.shape[1]):
             extra = {"metric": "logit", "unit": "logit", "target": f"class:{c}"}
             self._images(_dashed({**keys, **extra}), data, indices, logits[:, c], ones)

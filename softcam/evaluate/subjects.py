@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from softcam.explainers import Explainer
 from softcam.shards import code_digest
 from softcam.wrappers import BlackBox
 
-__all__ = ["Model", "RunLike", "Subject", "open_run", "subjects"]
+__all__ = ["Model", "RunLike", "Subject", "open_run", "subjects", "task_of"]
 
 log = logging.getLogger(__name__)
 Model = BlackBox | SoftCAM
@@ -75,6 +75,12 @@ class Subject:
     def name(self) -> str:
         return f"{self.run.id} ({self.arm})"
 
+    def seen_as(self, **changes: Any) -> Subject:
+        """The same model with other methods, data or keys."""
+        other = replace(self, **changes)
+        other.outputs, other.digest = self.outputs, self.digest
+        return other
+
     def key(self, **more: Any) -> dict[str, Any]:
         """What an answer of this model about an image of these data depends on, for `Shards`."""
         data = self.data
@@ -115,6 +121,13 @@ def _ids_digest(ids: tuple[str, ...]) -> str:
 def outputs_of(model: Model, data: ImageSet) -> int:
     """Number of logits."""
     return int(model(data.batch([0])).shape[1])
+
+
+def task_of(data: ImageSet) -> str:
+    """What is learned from a set, as the tables call it."""
+    if data.multi_label:
+        return "multi-label"
+    return "binary" if len(data.classes) == 2 else "multi-class"
 
 
 def open_run(run: RunLike | str | Path) -> RunLike:
@@ -175,7 +188,7 @@ def _keys(run: RunLike, arm: str, data: ImageSet, profile: str) -> dict[str, Any
     return {
         "run_id": run.id,
         "dataset": data.name,
-        "task": "binary" if len(data.classes) == 2 else "multi-class",
+        "task": task_of(data),
         "split": data.split,
         "profile": profile,
         "model": run.config.model,

@@ -17,18 +17,26 @@ from softcam.common import digest
 from softcam.evaluate.maps import Source, method_code
 from softcam.evaluate.question import Question, output_index
 from softcam.evaluate.recorder import Recorder
-from softcam.evaluate.subjects import Model, Subject
+from softcam.evaluate.subjects import Model, RunLike, Subject
 from softcam.explainers import Explainer
 from softcam.metrics import Measure, Ratios, bootstrap_statistic, evidence_on
 from softcam.metrics.causal import MARGINS
-from softcam.sanity import cascade, label_randomisation
+from softcam.runs import TrainConfig
+from softcam.sanity import cascade, is_label_twin, label_randomisation
 from softcam.shards import Shards, kept
 from softcam.twins import TwinEffects, twin_effects
 
 PIECE = 64  # images a piece on disk
 DRAWS = 3  # cascades an image; a single one hangs on the few weights of a random head
 
-__all__ = ["Cases", "add_cascade", "add_label_randomisation", "add_twins", "twin_cases"]
+__all__ = [
+    "Cases",
+    "add_cascade",
+    "add_label_randomisation",
+    "add_twins",
+    "label_twin",
+    "twin_cases",
+]
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,16 @@ def add_cascade(
 
         shards.fill(indices, compute, step)
         _add(recorder, subject, question, measures, _ratios(shards.take(indices)), indices)
+
+
+def label_twin(subject: Subject, runs: Iterable[RunLike]) -> Model | None:
+    """The network of the same configuration that was trained on shuffled labels, if it is here."""
+    own = subject.run.config
+    for run in runs if isinstance(own, TrainConfig) else ():
+        if isinstance(run.config, TrainConfig) and is_label_twin(own, run.config):
+            other = run.converted() if subject.arm == "converted" else run.model()
+            return other.to(next(subject.load().parameters()).device).eval()
+    return None
 
 
 def add_label_randomisation(

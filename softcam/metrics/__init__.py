@@ -55,9 +55,11 @@ from softcam.metrics.localisation import (
     pointing_accuracy,
 )
 from softcam.metrics.masking import true_mask_map
+from softcam.metrics.multi_label import macro_mean, multi_label_measures, multi_label_ratios
 from softcam.metrics.occlusion import OcclusionScores, occlusion_scores
 from softcam.metrics.patches import patch_count, patch_precision
 from softcam.metrics.pointing_game import pointing_game_peak, pointing_game_share
+from softcam.metrics.precision_recall import auprc
 from softcam.metrics.ranking import best_iou, pixel_auprc, relevance_rank_accuracy
 from softcam.metrics.records import LabelledMaps, MapBatch, Ratios
 from softcam.metrics.registry import Measure, get_measure, measure, measure_maps, measures
@@ -84,6 +86,7 @@ __all__ = [
     "audc_probability",
     "auic",
     "auic_probability",
+    "auprc",
     "average_drop",
     "average_gain",
     "average_increase",
@@ -111,10 +114,13 @@ __all__ = [
     "insertion_prediction",
     "insertion_probability",
     "label_correlation",
+    "macro_mean",
     "mean_and_deviation",
     "measure",
     "measure_maps",
     "measures",
+    "multi_label_measures",
+    "multi_label_ratios",
     "occlusion_scores",
     "over_random",
     "paired_difference",

@@ -9,6 +9,7 @@ against scikit-learn.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from softcam.metrics.registry import measure, measures
 
 __all__ = [
     "accuracy",
+    "against_the_rest",
     "auc",
     "brier",
     "class_probabilities",
@@ -106,14 +108,7 @@ def auc(labels: np.ndarray, logits: np.ndarray, link: str = "softmax") -> float:
 
     The mean is over the classes that have both images of their own and others; NaN if none has.
     """
-    if logits.shape[1] == 1:
-        return _binary_auc(labels == 1, logits[:, 0])
-    if logits.shape[1] == 2 and link == "softmax":  # probabilities saturate at 1 and would tie
-        return _binary_auc(labels == 1, logits[:, 1] - logits[:, 0])
-    p = class_probabilities(logits, link)
-    each = [_binary_auc(labels == c, p[:, c]) for c in range(p.shape[1])]
-    defined = [value for value in each if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else float("nan")
+    return against_the_rest(_binary_auc, labels, logits, link)
 
 
 @measure(
@@ -229,6 +224,23 @@ def _margins(logits: np.ndarray, link: str) -> np.ndarray:
         return np.abs(logits).mean(1)
     highest = np.sort(logits, 1)
     return highest[:, -1] - highest[:, -2]
+
+
+def against_the_rest(
+    area: Callable[[np.ndarray, np.ndarray], float],
+    labels: np.ndarray,
+    logits: np.ndarray,
+    link: str,
+) -> float:
+    """An area of class 1, or the mean over those of several classes that have one."""
+    if logits.shape[1] == 1:
+        return area(labels == 1, logits[:, 0])
+    if logits.shape[1] == 2 and link == "softmax":  # probabilities saturate at 1 and would tie
+        return area(labels == 1, logits[:, 1] - logits[:, 0])
+    p = class_probabilities(logits, link)
+    each = [area(labels == c, p[:, c]) for c in range(p.shape[1])]
+    defined = [value for value in each if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")
 
 
 def _binary_auc(positive: np.ndarray, score: np.ndarray) -> float:

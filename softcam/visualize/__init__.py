@@ -3,6 +3,11 @@
 Every function returns a matplotlib `Figure` (a notebook shows it) and writes nothing.
 """
 
+from softcam.visualize.contact_sheet import (
+    contact_sheet,
+    forbidden_pictures,
+    write_contact_sheet,
+)
 from softcam.visualize.curves import (
     deletion_curves,
     insertion_curves,
@@ -28,8 +33,10 @@ __all__ = [
     "CONTRIBUTION",
     "colour_bar",
     "common_limit",
+    "contact_sheet",
     "deletion_curves",
     "describe",
+    "forbidden_pictures",
     "gallery",
     "insertion_curves",
     "lambda_plot",
@@ -45,4 +52,5 @@ __all__ = [
     "show_evidence",
     "show_image",
     "training_history",
+    "write_contact_sheet",
 ]

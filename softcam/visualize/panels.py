@@ -103,6 +103,7 @@ def prediction_panel(
     classes: Sequence[str],
     *,
     index: int = 0,
+    targets: Sequence[int] | None = None,
     finding: Any | None = None,
     limit: float | None = None,
     title: str = "",
@@ -116,10 +117,11 @@ def prediction_panel(
         image: as in `show_image`.
         explanation: of a batch that holds the image at `index`.
         classes: the C class names.
+        targets: the classes whose maps are shown, and no contrast; None shows all.
         finding: (H, W) bool.
         limit: the value at full colour; None takes the 99th percentile over the maps shown.
     """
-    shown = _maps_to_show(explanation, classes, index)
+    shown = _maps_to_show(explanation, classes, index, targets)
     limit = limit or common_limit(shown.values())
     figure, axes = new_figure(1, len(shown) + 2, (2.3, 3.4))
     show_image(image, axes[0, 0], "image, finding outlined" if finding is not None else "image")
@@ -134,7 +136,7 @@ def prediction_panel(
 
 
 def _maps_to_show(
-    explanation: Explanation, classes: Sequence[str], index: int
+    explanation: Explanation, classes: Sequence[str], index: int, targets: Sequence[int] | None
 ) -> dict[str, np.ndarray]:
     """Title to contributions (h, w), in the order in which they are to be looked at."""
     maps = array(explanation.contributions[index])
@@ -143,6 +145,8 @@ def _maps_to_show(
     if len(maps) != len(classes):
         raise SoftCAMError(f"{len(maps)} evidence maps but {len(classes)} class names.")
     shown = {f"for {name}": m for name, m in zip(classes, maps, strict=True)}
+    if targets is not None:
+        return {f"for {classes[c]}": maps[c] for c in targets}
     if len(maps) == 2 and explanation.link == "softmax":
         return {f"{classes[1]} rather than\n{classes[0]}": maps[1] - maps[0], **shown}
     return shown
@@ -186,19 +190,21 @@ def montage(
 
     Args:
         data: one split.
-        indices: which images; None takes the first few of every class.
+        indices: which images; None takes the first few of every class (that show a finding).
         columns: images a row.
         masks: mask names to outline, one colour each; None takes the findings together.
     """
     if indices is None:
-        per_class = [np.flatnonzero(data.labels == c)[:columns] for c in range(len(data.classes))]
-        indices = [int(i) for i in np.concatenate(per_class)]
+        labels = np.asarray(data.labels)
+        has = labels == 1 if data.multi_label else labels[:, None] == np.arange(len(data.classes))
+        per_class = [np.flatnonzero(each)[:columns] for each in has.T]
+        indices = [int(i) for i in dict.fromkeys(np.concatenate(per_class))]
     rows = math.ceil(len(indices) / columns)
     figure, axes = new_figure(max(rows, 1), columns, (1.7, 1.9))
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, i in zip(axes.flat, indices, strict=False):
-        show_image(data.batch([i])[0], ax, data.classes[int(data.labels[i])])
+        show_image(data.batch([i])[0], ax, _label(data, i))
         ax.title.set_fontsize(9)
         if masks is None:
             outline(data.finding(i), ax)
@@ -208,6 +214,14 @@ def montage(
         _legend(figure, masks)
     figure.suptitle(title)
     return figure
+
+
+def _label(data: ImageSet, index: int) -> str:
+    """The class of an image, or all findings that it shows."""
+    if not data.multi_label:
+        return data.classes[int(data.labels[index])]
+    own = np.asarray(data.labels[index])
+    return ", ".join(n for n, has in zip(data.classes, own, strict=True) if has) or "none"
 
 
 def _outline_colours(n: int) -> list[str]:

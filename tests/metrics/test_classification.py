@@ -126,7 +126,7 @@ def test_one_class_only_is_undefined_and_said(caplog: pytest.LogCaptureFixture) 
         found = classification_measures(np.zeros(4, int), np.array([[1.0, 0.0]] * 4))
     assert np.isnan(found["auc"]) and np.isnan(found["quadratic-kappa"])
     assert found["accuracy"] == 1
-    assert "auc, quadratic-kappa undefined" in caplog.text
+    assert "auc, quadratic-kappa, auprc undefined" in caplog.text
 
 
 def test_auc_skips_a_class_that_is_absent() -> None:

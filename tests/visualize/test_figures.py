@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -222,6 +224,15 @@ def test_prediction_panel_of_one_logit_and_of_four() -> None:
         prediction_panel(IMAGE, four, ("a", "b"))
 
 
+def test_prediction_panel_of_some_findings_of_many() -> None:
+    maps = torch.arange(4.0)[None, :, None, None].expand(1, 4, 2, 2)
+    explanation = Explanation(maps, torch.zeros(4), "sigmoid")
+    figure = prediction_panel(IMAGE, explanation, tuple("abcd"), targets=[2, 0])
+    assert [a.get_title() for a in figure.axes][1:3] == ["for c", "for a"]
+    bars = next(a for a in figure.axes if a.patches)
+    assert len(bars.get_yticks()) == 4, "the logits of all of them"
+
+
 def curve(method: str, metric: str, values: list[float]) -> pd.DataFrame:
     return pd.DataFrame(
         {"arm": "sparse", "seed": 0, "method": method, "gauge": "-", "fill": "-", "metric": metric,
@@ -331,6 +342,9 @@ def test_montage_outlines_findings() -> None:
     figure = montage(data, columns=2)
     assert [a.get_title() for a in figure.axes] == ["healthy", "healthy", "ill", "ill"]
     assert [len(a.collections) for a in figure.axes] == [0, 0, 2, 0]
+    several = replace(data, labels=np.array([[0, 0], [1, 1], [0, 1], [0, 0]]))
+    assert [a.get_title() for a in montage(several, columns=2).axes] == ["healthy, ill", "ill"]
+    assert montage(several, [0]).axes[0].get_title() == "none"
     both = montage(data, [1], columns=1, masks=("opacity", "heart"))
     assert len(both.axes[0].collections) == 4
     assert [t.get_text() for t in both.legends[0].get_texts()] == ["opacity", "heart"]
