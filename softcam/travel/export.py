@@ -1,0 +1,258 @@
+"""One graph with two outputs, logits and maps: `torch.export`, and ONNX for other runtimes.
+
+The graph takes RGB in [0, 1]; the normalisation is a part of it. Each export is run beside the
+model at other batch sizes, and other image sizes where it takes them, before it counts.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from softcam.common import SoftCAMError, as_integer, atomic_path
+from softcam.evidence import SoftCAM
+from softcam.proof import own_copy, quiet
+
+__all__ = ["Exported", "export_onnx", "export_program"]
+
+TOLERANCE = 1e-4  # in logits, or of the largest evidence where that exceeds 1
+Outputs = tuple[Tensor, Tensor]  # logits (B, C), maps (B, C, h, w)
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export takes, and how close it is to the model.
+
+    Attributes:
+        dynamic_size: it takes images of any size that the model takes; else only `image_size`.
+            The batch is always free.
+        image_size: (height, width) in pixels it was traced at.
+        checked: shapes (B, 3, H, W) on which the outputs were compared.
+        logit_difference: the largest |difference| of a logit, in logits.
+        map_difference: the largest |difference| of a cell of a map, in logits.
+        note: why the size is not free, empty where it is.
+    """
+
+    dynamic_size: bool
+    image_size: Size
+    checked: tuple[tuple[int, ...], ...]
+    logit_difference: float
+    map_difference: float
+    note: str = ""
+
+
+class _Both(nn.Module):
+    """Logits and maps of one pass; the logits are the mean of these very maps."""
+
+    def __init__(self, model: SoftCAM) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Outputs:
+        maps = self.model.evidence_maps(images)
+        return maps.mean((2, 3)), maps
+
+
+def export_program(
+    model: SoftCAM, *, image_size: int | Size | None = None, dynamic_size: bool | None = None
+) -> tuple[torch.export.ExportedProgram, Exported]:
+    """The model in eval mode as a `torch.export` program, on the CPU in float32.
+
+    Args:
+        model: stays as it is; a copy is exported.
+        image_size: pixels to trace at; None takes `model.image_size`, else 224.
+        dynamic_size: True or False to insist; None frees the size where the network allows it.
+
+    Returns:
+        The program, `program.module()(images)` gives (logits, maps); and what was checked.
+
+    Raises:
+        SoftCAMError: the network cannot be exported like this, or the outputs differ.
+    """
+    both, size = _prepared(model, image_size)
+
+    def trace(free: bool) -> Any:
+        x = _images((2, 3, *size))
+        return torch.export.export(both, (x,), dynamic_shapes=(_free(free),), strict=False)
+
+    def runner(program: Any) -> Callable[[Tensor], Outputs]:
+        return cast(Callable[[Tensor], Outputs], program.module())
+
+    return _checked(both, size, dynamic_size, trace, runner)
+
+
+def export_onnx(
+    model: SoftCAM,
+    file: str | Path,
+    *,
+    image_size: int | Size | None = None,
+    dynamic_size: bool | None = None,
+) -> Exported:
+    """Write the model in eval mode as ONNX, checked with onnxruntime; float32.
+
+    Input `images` (B, 3, H, W), RGB in [0, 1]; outputs `logits` (B, C) and `maps` (B, C, h, w).
+    Needs the packages of `pip install 'softcam[export]'`.
+
+    Args:
+        model: stays as it is; a copy is exported.
+        file: ends in .onnx; replaced whole, and only when the check has passed.
+        image_size, dynamic_size: as in `export_program`.
+
+    Raises:
+        SoftCAMError: a package is missing, the network cannot be exported like this, or the
+            outputs differ by more than 1e-4.
+    """
+    file = Path(file)
+    if file.suffix != ".onnx":
+        raise SoftCAMError(f"an ONNX file ends in .onnx, found {file.name}.")
+    missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(n)]
+    if missing:
+        raise SoftCAMError(f"the export needs {', '.join(missing)}: pip install 'softcam[export]'.")
+    both, size = _prepared(model, image_size)
+    with atomic_path(file) as temporary:
+
+        def trace(free: bool) -> Path:
+            _write_onnx(both, temporary, size, free)
+            return temporary
+
+        _, exported = _checked(both, size, dynamic_size, trace, _runtime)
+    return exported
+
+
+def _write_onnx(both: _Both, file: Path, size: Size, free: bool) -> None:
+    with _hushed():
+        torch.onnx.export(
+            both,
+            (_images((2, 3, *size)),),
+            file,
+            input_names=["images"],
+            output_names=["logits", "maps"],
+            dynamic_shapes=(_free(free),),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _runtime(file: Path) -> Callable[[Tensor], Outputs]:
+    runtime = import_module("onnxruntime")
+    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> Outputs:
+        logits, maps = session.run(["logits", "maps"], {"images": images.numpy()})
+        return torch.from_numpy(logits), torch.from_numpy(maps)
+
+    return run
+
+
+def _prepared(model: SoftCAM, image_size: int | Size | None) -> tuple[_Both, Size]:
+    if not isinstance(model, SoftCAM):
+        raise SoftCAMError(f"expected a SoftCAM, found a {type(model).__name__}: to_softcam it.")
+    size = image_size or model.image_size or 224
+    height, width = (size, size) if isinstance(size, int) else size
+    for side in (height, width):
+        as_integer("the image size", side, 1, 10**5)
+    copied = own_copy(model).to("cpu", torch.float32).to(memory_format=torch.contiguous_format)
+    both = _Both(cast(SoftCAM, copied)).eval()
+    return both.requires_grad_(False), (height, width)
+
+
+def _free(size: bool) -> dict[int, Any]:
+    dynamic = torch.export.Dim.DYNAMIC
+    return {0: dynamic, 2: dynamic, 3: dynamic} if size else {0: dynamic}
+
+
+def _checked(
+    both: _Both,
+    size: Size,
+    dynamic_size: bool | None,
+    trace: Callable[[bool], Any],
+    runner: Callable[[Any], Callable[[Tensor], Outputs]],
+) -> tuple[Any, Exported]:
+    """The first of a free and a fixed size that can be traced and gives the model's outputs."""
+    note = ""
+    for free in (True, False) if dynamic_size is None else (dynamic_size,):
+        try:
+            with quiet(), torch.no_grad():
+                program = trace(free)
+                return program, _compared(both, runner(program), size, free, note)
+        except SoftCAMError as error:
+            note = str(error)
+        except Exception as error:  # exporters raise whatever the network's code leads them to
+            note = f"{type(error).__name__}: {_first_line(error)}"
+    mend = " Ask for a fixed size with dynamic_size=False." if dynamic_size else ""
+    raise SoftCAMError(f"this network cannot be exported at {size[0]}x{size[1]} px: {note}.{mend}")
+
+
+def _compared(
+    both: _Both, run: Callable[[Tensor], Outputs], size: Size, free: bool, note: str
+) -> Exported:
+    worst, checked = [0.0, 0.0], []
+    for shape in _shapes(size, free):
+        x = _images(shape)
+        try:
+            expected = both(x)
+        except Exception:
+            if shape[2:] == size:
+                raise
+            continue  # the network itself does not take this size
+        found = run(x)
+        for k, (own, other) in enumerate(zip(expected, found, strict=True)):
+            if own.shape != other.shape:
+                raise SoftCAMError(f"it gives {tuple(other.shape)} for {tuple(own.shape)}")
+            far = float((own - other).abs().max())
+            bar = TOLERANCE * max(1.0, float(own.abs().max()))
+            if not far <= bar:
+                what = ("logits", "maps")[k]
+                raise SoftCAMError(f"its {what} differ by {far:.2g} at {shape[2]}x{shape[3]} px")
+            worst[k] = max(worst[k], far)
+        checked.append(shape)
+    if free and {shape[2:] for shape in checked} == {size}:
+        raise SoftCAMError("the network takes one image size only")
+    return Exported(free, size, tuple(checked), worst[0], worst[1], note)
+
+
+def _shapes(size: Size, free: bool) -> Iterator[tuple[int, ...]]:
+    """Another batch than the two images traced, and where the size is free a wider image."""
+    height, width = size
+    yield 1, 3, height, width
+    yield 3, 3, height, width
+    if free:
+        yield 1, 3, height + 32, width + 64
+        yield 2, 3, height + 7, width + 19
+
+
+def _images(shape: tuple[int, ...]) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """The exporter warns about its own inside; what matters here is compared afterwards."""
+    import warnings
+
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")[:200]

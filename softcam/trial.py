@@ -1,0 +1,185 @@
+"""Take a network apart, and show on a probe that the parts are still the same network.
+
+The probe is a copy with random numbers wherever a fresh network hides mistakes (`softcam.proof`).
+An exact conversion is compared with it as a whole. A pointwise one is another function on purpose:
+there the backbone is compared, with the old head behind it, and `softcam.heads` has compared the
+new head with the old one at each cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+from softcam.cut import Cut, cut_features, find_by_graph, find_by_verbs
+from softcam.evidence import Conversion, SoftCAM
+from softcam.heads import Evidence, Head, evidence_of, read_head, without_head
+from softcam.layouts import Layout, from_map
+from softcam.proof import (
+    FINE,
+    NON_SQUARE,
+    TOLERANCE,
+    Answers,
+    NotThisWay,
+    answers,
+    cell_size,
+    logit_difference,
+    own_copy,
+    probe_copy,
+    reduction_of,
+    run,
+)
+
+__all__ = ["apart", "measured", "proved"]
+
+
+class _Rejoined(nn.Module):
+    """Backbone and the head as it was: shows that the cut lost nothing."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, layout: Layout) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.layout: Layout = layout
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(from_map(self.backbone(x), self.layout))
+
+
+def proved(net: nn.Module) -> tuple[Cut, Head, Conversion]:
+    """The first way of cutting that proves itself; call it inside `quiet()`.
+
+    Raises:
+        NotThisWay: none does; with the reason of each.
+    """
+    if getattr(net, "num_classes", None) == 0:
+        raise NotThisWay("it has no classifier: build it with num_classes, the number of classes")
+    reasons: dict[str, None] = {}
+    verbs = all(hasattr(net, verb) for verb in ("forward_features", "forward_head"))
+    for find in (find_by_verbs, find_by_graph) if verbs else (find_by_graph,):
+        torch.manual_seed(0)
+        probe = probe_copy(net)
+        try:
+            expected = answers(probe, torch.float32)
+            cut = find(probe, expected[0][0][:1])
+            head = read_head(probe, cut)
+            return cut, head, _compared(net, probe, expected, cut, head)
+        except NotThisWay as reason:
+            reasons[str(reason)] = None
+    raise NotThisWay("; ".join(reasons))
+
+
+def apart(net: nn.Module, cut: Cut, head: Head) -> tuple[nn.Module, Evidence]:
+    """Take `net` apart at `cut`, in place: its layers become those of the parts."""
+    evidence = evidence_of(net, cut, head)
+    backbone = cut_features(net, cut)
+    if cut.verbs:
+        without_head(net, cut, head)
+    return backbone, evidence
+
+
+def measured(net: nn.Module, cut: Cut, head: Head, conversion: Conversion) -> Conversion:
+    """A pointwise conversion with its logit difference, measured with the network's own weights."""
+    own = own_copy(net).to("cpu", torch.float32).eval()
+    expected = answers(own, torch.float32)
+    model = SoftCAM(*apart(own, cut, head)).eval()
+    difference: float | None = None
+    said = "cannot be measured, as its own weights give one logit whatever the image"
+    with contextlib.suppress(NotThisWay):
+        difference = max(_differences(model, expected, model.bias))
+        said = f"are {difference:.2g} of their scale (noise images, the network's own weights)"
+    note = f"the logits are no longer the same: the differences {said}; fine-tune before use"
+    return replace(conversion, max_logit_difference=difference, notes=(*conversion.notes, note))
+
+
+def _compared(
+    net: nn.Module, probe: nn.Module, expected: Answers, cut: Cut, head: Head
+) -> Conversion:
+    """Run the randomised network whole and taken apart; `probe` is used up.
+
+    In both modes, in training only where the same layers run; in float64 where rounding alone
+    exceeds the bar in float32.
+    """
+    for precision in (torch.float32, torch.float64):
+        if precision is torch.float64:
+            torch.manual_seed(0)
+            probe = probe_copy(net, precision)
+            expected = answers(probe, precision)
+        trained = _in_training(probe, expected) if head.form == "carried" and head.exact else []
+        original = fx.GraphModule(probe, copy.deepcopy(head.graph))
+        before = sum(p.numel() for p in probe.parameters())
+        backbone, evidence = apart(probe, cut, head)
+        maps = list[Tensor]()
+        backbone.register_forward_hook(lambda module, x, z, maps=maps: maps.append(z))
+        model = SoftCAM(backbone, evidence).eval()
+        whole = model if head.exact else _Rejoined(backbone, original, cut.layout).eval()
+        difference = max(_differences(whole, expected, model.bias))
+        if trained:
+            difference = max(difference, *_differences(model.train(), trained, model.bias))
+        if difference <= TOLERANCE:
+            break
+    else:
+        raise NotThisWay(
+            "mean pooling and the linear layer alone do not give its logits: they differ by "
+            f"{difference:.2g} of the logit scale"
+        )
+    x, z = expected[0][0], maps[0]
+    cell = cell_size(x, z) if max(z.shape[2:]) >= FINE else reduction_of(backbone.eval(), net)
+    lost = before - sum(p.numel() for p in model.parameters())
+    notes = [*_size_notes(expected, precision), *_head_notes(head, cut)]
+    if lost > 0:
+        notes.append(f"{lost:,} parameters fewer: unused by the logits, or folded")
+    kind: Literal["exact", "pointwise"] = "exact" if head.exact else "pointwise"
+    return Conversion(kind, difference, cell, tuple(notes))
+
+
+def _in_training(probe: nn.Module, expected: Answers) -> Answers:
+    """Logits in training mode, where it runs in it; statistics are put back."""
+    x, _ = expected[0]
+    buffers = [(buffer, buffer.clone()) for buffer in probe.buffers()]
+    logits = run(probe.train(), x)
+    for buffer, before in buffers:
+        buffer.copy_(before)
+    probe.eval()
+    return [(x, logits)] if isinstance(logits, Tensor) else []
+
+
+def _differences(net: nn.Module, expected: Answers, bias: Tensor) -> list[float]:
+    return [logit_difference(run(net, x), logits, bias) for x, logits in expected]
+
+
+def _size_notes(expected: Answers, precision: torch.dtype) -> list[str]:
+    sizes = [(x.shape[2], x.shape[3]) for x, _ in expected]
+    notes = []
+    if len(sizes) == 1:
+        notes.append(
+            f"proved at {sizes[0][0]}x{sizes[0][1]} px alone: it takes no other size that was tried"
+        )
+    elif NON_SQUARE not in sizes:
+        both = " and ".join(f"{height}x{width}" for height, width in sizes)
+        notes.append(f"proved at {both} px: it does not take {NON_SQUARE[0]}x{NON_SQUARE[1]} px")
+    if precision is torch.float64:
+        notes.append("proved in float64: rounding alone exceeds the bar in float32")
+    return notes
+
+
+def _head_notes(head: Head, cut: Cut) -> list[str]:
+    notes, layers = [], ", ".join(cut.between)
+    if head.keep < 1:
+        rate = f"{1 - head.keep:g}"
+        notes.append(
+            f"dropout {rate} of its head is not carried over, as layers were folded"
+            if head.form == "folded"
+            else f"dropout {rate} before the linear layer now drops channels of the map"
+        )
+    if head.form == "folded":
+        notes.append(f"folded into one convolution, as in evaluation mode: {layers}")
+    if not head.mean:
+        notes.append(f"it pools by {head.pooling}, not by the mean: SoftCAM takes the mean")
+    if head.form == "cells":
+        notes.append(f"applied at each cell in place of the pooled features: {layers}")
+    return notes

@@ -1,0 +1,114 @@
+"""What cannot be converted says why and what can; what is wrapped is taken out of its wrappers."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from softcam.common import SoftCAMError
+from softcam.convert import to_softcam
+from softcam.refusal import RELATIVES
+from softcam.wrappers import BlackBox
+from tests.test_heads import CLASSES, D, Net, Tokens
+
+VIT = {"depth": 1, "embed_dim": 24, "num_heads": 1, "num_classes": 4}
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+class Flattened(Net):
+    """Reads every cell with weights of its own, at one size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(nn.functional.adaptive_avg_pool2d(self.body(x), 2).flatten(1))
+
+
+def test_a_class_token_is_named_with_the_same_network_that_pools_the_mean() -> None:
+    vit = timm.create_model("vit_tiny_patch16_224", **VIT)
+    with pytest.raises(SoftCAMError, match=r"vit_tiny_patch16_224 .*class token.*\(exact\)") as e:
+        to_softcam(vit)
+    assert "net.reset_classifier(num_classes, 'avg')" in str(e.value)
+    vit.reset_classifier(4, "avg")
+    conversion = to_softcam(vit).conversion
+    assert conversion is not None and conversion.kind == "exact"
+    with pytest.raises(
+        SoftCAMError, match=r"Tokens cannot.*class token.*nearest that does is timm"
+    ):
+        to_softcam(Tokens("class"))
+
+
+def test_heads_that_know_their_place_are_refused() -> None:
+    with pytest.raises(SoftCAMError, match=r"does not treat all cells alike.*head \(Linear\)"):
+        to_softcam(Flattened(nn.Linear(4 * D, CLASSES)))
+    mlp = nn.Sequential(nn.Flatten(), nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 2))
+    mlp(torch.rand(1, 3, 128, 96))
+    with pytest.raises(SoftCAMError, match="Sequential cannot become a SoftCAM"):
+        to_softcam(mlp)
+
+
+def test_networks_that_give_no_logits_are_refused() -> None:
+    small = {"channels": (8, 8, 8, 8)}
+    with pytest.raises(SoftCAMError, match="a list of features has no classifier"):
+        to_softcam(timm.create_model("resnet10t", features_only=True, **small))
+    with pytest.raises(SoftCAMError, match="no classifier: build it with num_classes"):
+        to_softcam(timm.create_model("resnet10t", num_classes=0, **small))
+    with pytest.raises(SoftCAMError, match="SoftCAM already"):
+        to_softcam(to_softcam(Net(nn.Linear(D, CLASSES))))
+
+
+def test_the_relatives_are_networks_of_timm() -> None:
+    assert all(timm.is_model(name) for name in RELATIVES)
+
+
+@pytest.mark.parametrize("wrap", ["DataParallel", "compiled", "compiled in place", "both"])
+def test_wrappers_are_taken_off_with_a_note(wrap: str) -> None:
+    net = Net(nn.Linear(D, CLASSES)).eval()
+    box = BlackBox(net, ((0.5,) * 3, (0.25,) * 3)).eval()
+    x, expected = torch.rand(2, 3, 64, 48), box(torch.rand(2, 3, 64, 48) * 0)
+    if wrap == "DataParallel":
+        model: nn.Module = nn.DataParallel(box)
+    elif wrap == "compiled":
+        model = torch.compile(box)  # type: ignore[assignment]
+    elif wrap == "compiled in place":
+        model = copy.deepcopy(box)
+        model.compile()
+    else:
+        model = BlackBox(nn.DataParallel(torch.compile(net)), box.normalize).eval()  # type: ignore[arg-type]
+    found = to_softcam(model)
+    torch.testing.assert_close(found(x * 0), expected)
+    torch.testing.assert_close(found(x), box(x))
+    assert found.mean_colour.tolist() == pytest.approx([0.5] * 3)
+    assert found.conversion is not None and found.conversion.kind == "exact"
+    notes = " ".join(found.conversion.notes)
+    assert ("DataParallel" in notes) == (wrap in ("DataParallel", "both"))
+    assert ("compile" in notes) == (wrap in ("compiled", "both"))
+
+
+def test_an_image_smaller_than_a_cell_is_refused_with_the_smallest_size() -> None:
+    model = to_softcam(timm.create_model("resnet10t", channels=(8, 8, 8, 8)).eval())
+    with pytest.raises(SoftCAMError, match="at least 32x32 px"):
+        model(torch.rand(1, 3, 31, 64))
+
+
+def test_a_pointwise_conversion_leaves_the_original_as_it_was() -> None:
+    net, calls = Net(nn.Sequential(nn.LayerNorm(D), nn.Linear(D, CLASSES))).to(torch.bfloat16), []
+    net.head[0].requires_grad_(False)  # type: ignore[index,union-attr]
+    net.register_forward_hook(lambda *a: calls.append(1))
+    before, state = copy.deepcopy(net.state_dict()), torch.get_rng_state()
+    model = to_softcam(net)
+    assert torch.equal(torch.get_rng_state(), state) and not calls
+    assert net.training and model.training and len(net._forward_hooks) == 1
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    x = torch.rand(2, 3, 64, 48, dtype=torch.bfloat16)
+    model(x).sum().backward()
+    assert all(p.grad is None for p in net.parameters())
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    assert frozen == ["evidence.0.layers.head.0.weight", "evidence.0.layers.head.0.bias"]
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}

@@ -1,0 +1,308 @@
+"""A model in a folder: the same model when it is read, and a reason when it cannot be."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from softcam import BlackBox, SoftCAM, to_softcam
+from softcam.backbones import build_net
+from softcam.common import SoftCAMError
+from softcam.proof import probe_copy
+from softcam.travel import export_onnx, from_pretrained, save_pretrained
+
+NORMALIZE = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+
+
+class Own(nn.Module):
+    """A user's network, which nobody can build by name."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 3, stride=4)
+        self.fc = nn.Linear(width, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.conv(x).relu().mean((2, 3)))
+
+
+class Twice(nn.Module):
+    """A backbone that uses one layer under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(3, 3, 3, stride=2, padding=1)
+        self.two = self.one
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.one(x).relu()).relu()
+
+
+def trained(net: nn.Module, **options: Any) -> SoftCAM:
+    """A SoftCAM in eval mode with nothing left at zero, as after a training."""
+    model = to_softcam(BlackBox(net, NORMALIZE), **options)
+    model.load_state_dict(probe_copy(model).state_dict())
+    return model.eval()
+
+
+def tiny() -> SoftCAM:
+    return trained(build_net("resnet10t-w8-os8", 3))
+
+
+def same(first: SoftCAM, second: SoftCAM, size: int = 64) -> bool:
+    x = torch.rand(2, 3, size, size + 32)
+    with torch.no_grad():
+        maps = first.evidence_maps(x), second.evidence_maps(x)
+    return torch.equal(*maps) and torch.equal(first(x), second(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet10t-w8-os8", {}),
+        ("bagnet9t-w8", {}),
+        ("mobilenetv2_035-same", {}),
+        ("resnet10t", {"drop_rate": 0.2}),
+        ("torchvision:resnet18", {}),
+    ],
+)
+def test_a_model_says_by_itself_how_it_is_built(
+    tmp_path: Path, name: str, options: dict[str, float]
+) -> None:
+    kind, _, plain = name.rpartition(":")
+    if kind:
+        net = torchvision.models.get_model(plain, weights=None, num_classes=3)
+    elif options:
+        net = timm.create_model(plain, num_classes=3, **options)
+    else:
+        net = build_net(plain, 3)
+    model = trained(net)
+    model.save_pretrained(tmp_path)
+    again = SoftCAM.from_pretrained(tmp_path)
+    assert again.architecture == {"name": name, "options": options}
+    assert same(model, again) and not again.training
+    assert list(again.state_dict()) == list(model.state_dict())
+
+
+def test_everything_that_a_reader_needs_is_kept(tmp_path: Path) -> None:
+    model = trained(build_net("resnet10t-w8", 1), link="sigmoid")
+    model.save_pretrained(tmp_path, class_names=["well", "ill"], image_size=(96, 64))
+    again = SoftCAM.from_pretrained(tmp_path)
+    assert again.normalize.values() == model.normalize.values()
+    assert (again.link, again.conversion) == ("sigmoid", model.conversion)
+    assert again.class_names == ("well", "ill") and again.image_size == (96, 64)
+    again.save_pretrained(tmp_path / "second")  # nothing has to be said again
+    assert SoftCAM.from_pretrained(tmp_path / "second").class_names == ("well", "ill")
+    first, second = (tmp_path / part / "config.json" for part in ("", "second"))
+    assert first.read_text() == second.read_text()
+
+
+def test_the_papers_head_and_options_come_back_by_name(tmp_path: Path) -> None:
+    model = trained(torchvision.models.vgg11(num_classes=2), head_width=8)
+    model.save_pretrained(tmp_path, architecture="torchvision:vgg11")
+    assert same(model, SoftCAM.from_pretrained(tmp_path))
+    options = {"growth_rate": 4, "block_config": (2, 2, 2)}
+    model = trained(timm.create_model("densenet121", num_classes=3, **options))
+    model.save_pretrained(tmp_path, architecture={"name": "densenet121", "options": options})
+    assert same(model, SoftCAM.from_pretrained(tmp_path))
+
+
+def test_a_name_that_does_not_give_the_model_is_refused(tmp_path: Path) -> None:
+    model = tiny()
+    for wrong, message in (
+        ("resnet10t-w8", "its maps are"),  # the same tensors at another stride
+        ("resnet10t-w16-os8", "is .* and .*"),
+        ("resnet18-w8-os8", "has no backbone"),
+        ("resnet10tt", "did you mean"),
+        ({"name": "resnet10t", "options": {"checkpoint_path": "x.pth"}}, "checkpoint_path"),
+        ({"name": "resnet10t", "options": {"pretrained": True}}, "pretrained"),
+        ({"name": "resnet10t", "options": {"act_layer": nn.ReLU}}, "JSON"),
+        ({"nom": "resnet10t"}, "'name'"),
+    ):
+        with pytest.raises(SoftCAMError, match=message):
+            model.save_pretrained(tmp_path, architecture=wrong)
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_network_of_ones_own_comes_back_with_net(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = trained(Own())
+    with caplog.at_level(logging.WARNING):
+        model.save_pretrained(tmp_path)
+    assert "net=" in caplog.text
+    with pytest.raises(SoftCAMError, match=r"your own.*net="):
+        SoftCAM.from_pretrained(tmp_path)
+    own = Own()
+    before = own.fc.weight.clone()
+    assert same(model, SoftCAM.from_pretrained(tmp_path, net=own))
+    assert torch.equal(own.fc.weight, before), "the network that was given was changed"
+    with pytest.raises(SoftCAMError, match=r"do not fit.*\n.*shape: backbone.conv.weight"):
+        SoftCAM.from_pretrained(tmp_path, net=Own(width=4))
+    assert "net=your_network" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_model_built_by_hand_comes_back_around_one_of_its_kind(tmp_path: Path) -> None:
+    model = SoftCAM(Twice(), nn.Conv2d(3, 2, 1)).eval()
+    model.save_pretrained(tmp_path)
+    assert len(load_file(tmp_path / "model.safetensors")) == 4, "a shared tensor is kept once"
+    other = SoftCAM(Twice(), nn.Conv2d(3, 2, 1))
+    again = SoftCAM.from_pretrained(tmp_path, net=other)
+    assert same(model, again) and again.conversion is None
+    assert again.backbone.one.weight is again.backbone.two.weight
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16, torch.float64])
+def test_weights_come_back_bit_for_bit_in_their_precision(
+    tmp_path: Path, precision: torch.dtype
+) -> None:
+    model = tiny().to(precision)
+    model.save_pretrained(tmp_path)
+    again = SoftCAM.from_pretrained(tmp_path).state_dict()
+    for key, value in model.state_dict().items():
+        assert again[key].dtype == value.dtype and torch.equal(again[key], value), key
+
+
+def test_saving_and_reading_leave_the_random_numbers_alone(tmp_path: Path) -> None:
+    model = tiny()
+    before = torch.get_rng_state()
+    model.save_pretrained(tmp_path)
+    SoftCAM.from_pretrained(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_model_in_training_is_saved_as_it_is(tmp_path: Path) -> None:
+    model = tiny().train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.save_pretrained(tmp_path)
+    assert all(module.training for module in model.modules())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tiny().save_pretrained(tmp_path / "saved", class_names=("a", "b", "c"))
+
+
+def test_a_folder_that_is_not_whole_is_refused_with_the_reason(folder: Path) -> None:
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    whole, said = weights.read_bytes(), json.loads(config.read_text())
+
+    def refused(message: str) -> None:
+        with pytest.raises(SoftCAMError, match=message):
+            from_pretrained(folder)
+        weights.write_bytes(whole)
+        config.write_text(json.dumps(said))
+
+    weights.write_bytes(whole[: len(whole) // 2])
+    refused("cannot be read as safetensors")
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    refused("not the file that the config.json")
+    weights.unlink()
+    refused("no weights file")
+    config.write_text(config.read_text()[:100])
+    refused("config.json is missing or damaged")
+    config.unlink()
+    refused("has no config.json")
+    config.write_text("{}")
+    refused("softcam_format")
+    config.write_text(json.dumps(said | {"softcam_format": 2, "softcam_version": "9.9"}))
+    refused(r"format 2 \(softcam 9.9\).*reads format 1")
+    for key in set(said) - {"softcam_format", "softcam_version", "library_name"}:
+        config.write_text(json.dumps({k: v for k, v in said.items() if k != key}))
+        refused(f"it has no '{key}'")
+        config.write_text(json.dumps(said | {key: [[-1]]}))
+        refused("config.json is missing or damaged")
+
+
+def test_a_missing_and_a_foreign_tensor_are_named(folder: Path) -> None:
+    import hashlib
+
+    state = load_file(folder / "model.safetensors")
+    state["extra"] = state.pop("evidence.bias")
+    save_file(state, folder / "model.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    config["sha256"] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SoftCAMError, match=r"missing: evidence.bias\n  unexpected: extra"):
+        from_pretrained(folder)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("a pickle was read",))
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pth"])
+def test_a_pickle_is_refused_and_never_read(folder: Path, name: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(pickle.dumps(Bomb()))
+    for source in (folder, folder / name):
+        with pytest.raises(SoftCAMError, match=r"is a pickle.*refused.*save_pretrained"):
+            from_pretrained(source)
+    config = json.loads((folder / "config.json").read_text())
+    config["architecture"]["options"] = {"checkpoint_path": str(folder / name)}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SoftCAMError, match="checkpoint_path"):
+        from_pretrained(folder)
+
+
+def test_what_cannot_be_saved_or_found_is_said(tmp_path: Path) -> None:
+    model = tiny()
+    with pytest.raises(SoftCAMError, match="3 logits"):
+        model.save_pretrained(tmp_path, class_names=["a", "b"])
+    with pytest.raises(SoftCAMError, match="3 logits"):
+        model.save_pretrained(tmp_path, class_names="abc")
+    with pytest.raises(SoftCAMError, match="image size"):
+        model.save_pretrained(tmp_path, image_size=0)
+    with pytest.raises(SoftCAMError, match="expected a SoftCAM"):
+        save_pretrained(nn.Linear(1, 1), tmp_path)
+    with pytest.raises(SoftCAMError, match="there is no folder"):
+        from_pretrained(tmp_path / "nowhere")
+    (tmp_path / "one.safetensors").write_bytes(b"")
+    with pytest.raises(SoftCAMError, match="is a file"):
+        from_pretrained(tmp_path / "one.safetensors")
+    with pytest.raises(SoftCAMError, match=r"ends in \.onnx"):
+        export_onnx(model, tmp_path / "model.pt")
+
+
+def test_a_full_disk_leaves_the_old_folder_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = from_pretrained(folder)
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        tiny().save_pretrained(folder)
+    assert same(old, from_pretrained(folder))
+
+
+def test_the_model_card_has_the_notice_and_stays_when_edited(folder: Path) -> None:
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8")
+    assert text.startswith("---\nlibrary_name: softcam\n")
+    assert "for teaching and research, not for clinical use" in text.lower()
+    assert "resnet10t-w8-os8" in text and "a, b, c" in text
+    card.write_text("my own words", encoding="utf-8")
+    model = tiny()
+    assert model.conversion is not None
+    model.conversion = replace(model.conversion, notes=("a note",))
+    model.save_pretrained(folder)
+    assert card.read_text(encoding="utf-8") == "my own words"
+    card.unlink()
+    model.save_pretrained(folder)
+    assert "- a note" in card.read_text(encoding="utf-8")
