@@ -27,7 +27,7 @@ from softcam.graphs import (
     start_at,
     trace,
 )
-from softcam.layouts import LAYOUTS, Layout, TokenGrid, is_grid, to_map, token_stride
+from softcam.layouts import LAYOUTS, Layout, TokenGrid, is_grid, noise_for, to_map, token_stride
 from softcam.proof import NotThisWay, first_line, first_output
 
 __all__ = [
@@ -123,6 +123,8 @@ def find_by_verbs(net: nn.Module, x: Tensor) -> Cut:
         z = net.forward_features(x)  # type: ignore[operator]
     if not isinstance(z, Tensor):
         raise NotThisWay(f"its features are a {type(z).__name__}, not one feature map")
+    if z.ndim == 3 and z.shape[1] == 1:
+        raise NotThisWay("its features are a class token, not a map")
     if not is_grid(z.shape):
         found = ", ".join(map(str, z.shape[1:]))
         raise NotThisWay(f"its features have the shape (B, {found}), which is no map")
@@ -180,7 +182,7 @@ def _last_grid(
             behind.add(node)
             queue += node.all_input_nodes
     steps = [node for node in graph.nodes if node in behind]
-    idle = [node for node in steps if isinstance(layer_of(net, node), nn.Identity)]
+    idle = [n for n in steps if n.op == "get_attr" or isinstance(layer_of(net, n), nn.Identity)]
     between = tuple(described(net, node) for node in steps if node not in idle)
     if len(grids) != 1:
         found = f"{len(grids)} feature maps lead" if grids else "no feature map leads"
@@ -196,8 +198,8 @@ def _layout(head: nn.Module, shape: tuple[int, ...]) -> Layout:
         NotThisWay: it matters in every layout.
     """
     head = copy.deepcopy(head).double()  # rounding is no excuse
-    z = torch.randn(shape, dtype=torch.float64)
     try:
+        z = noise_for(head, shape)
         expected = head(z)
         for layout in LAYOUTS[len(shape)]:
             cells = to_map(z, layout)
@@ -206,10 +208,12 @@ def _layout(head: nn.Module, shape: tuple[int, ...]) -> Layout:
             back = mixed.movedim(1, -1) if layout.endswith("D") else mixed
             if torch.allclose(head(back.contiguous()), expected, rtol=1e-4, atol=1e-6):
                 return layout
-        for prefix in (1, 2):  # tokens that are no cells stand in front
-            other = torch.cat([z[:, :prefix], torch.randn_like(z[:, prefix:])], 1)
-            if len(shape) == 3 and torch.equal(head(other), expected):
+        for prefix in (1, 2) if len(shape) == 3 else ():  # tokens that are no cells stand in front
+            tokens, patches = z[:, :prefix], z[:, prefix:]
+            if torch.equal(head(torch.cat([tokens, patches * 2], 1)), expected):
                 raise NotThisWay("its logits are read off a class token, no map is pooled")
+            if torch.allclose(head(torch.cat([tokens, patches.flip(1)], 1)), expected):
+                raise NotThisWay("its logits are read off a class token beside the map")
     except (RuntimeError, ValueError, TypeError) as error:
         raise NotThisWay(f"what follows its last map fails ({first_line(error)})") from error
     raise NotThisWay("what follows its last map does not treat all cells alike, as pooling does")

@@ -47,7 +47,7 @@ class Conversion:
         max_logit_difference: the largest on noise images as a share of the logit scale (max |logit
             - bias|): for `exact` of the randomised probe, for `pointwise` with the network's own
             weights; None for `paper`, or where those give one logit whatever the image.
-        reduction: image pixels a cell of the map, rounded up.
+        reduction: image pixels from one cell to the next; of one square map, rounded up.
         notes: what was done that a reader should know.
     """
 

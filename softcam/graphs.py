@@ -46,6 +46,19 @@ class _Mode(nn.Module):
         return self.training
 
 
+class _Constant(nn.Module):
+    """A tensor that a trace froze, or that its network does not store; it moves with the device."""
+
+    value: Tensor
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("value", value, persistent=False)
+
+    def forward(self) -> Tensor:
+        return self.value
+
+
 class _Shapes(fx.Interpreter):
     """Runs a graph and keeps the shape of every tensor, in `shapes`."""
 
@@ -184,17 +197,18 @@ def described(module: nn.Module, node: fx.Node) -> str:
 
 
 def join_modes(net: nn.Module, evaluation: fx.Graph, train: fx.Graph) -> nn.Module:
-    """Make `evaluation` ask for the mode where tracing froze it.
+    """Make `evaluation` ask for the mode where tracing froze it; constants become layers.
 
     Returns:
-        `net` with one layer more, which knows the mode; the layers are shared.
+        `net` with a layer more that knows the mode, and one for each constant; the layers are
+        shared.
 
     Raises:
         NotThisWay: the two differ in more than that.
     """
     pairs = list(zip(evaluation.nodes, train.nodes, strict=False))
     same = len(evaluation.nodes) == len(train.nodes)
-    if not same or any((e.op, e.target) != (t.op, t.target) for e, t in pairs):
+    if not same or not all(_same_step(net, e, t) for e, t in pairs):
         raise NotThisWay("it takes other layers in training than in evaluation")
     with evaluation.inserting_before(next(iter(evaluation.nodes))):
         mode = evaluation.call_module("_mode")
@@ -203,9 +217,38 @@ def join_modes(net: nn.Module, evaluation: fx.Graph, train: fx.Graph) -> nn.Modu
         e.kwargs = _merge(e.kwargs, t.kwargs, mode)
     if not mode.users:
         evaluation.erase_node(mode)
+    layers = {**net._modules, "_mode": _Mode(), **_constants(net, evaluation)}
     root = nn.Module()
-    root.__dict__.update({**net.__dict__, "_modules": {**net._modules, "_mode": _Mode()}})
+    root.__dict__.update({**net.__dict__, "_modules": layers})
     return root
+
+
+def _constants(net: nn.Module, graph: fx.Graph) -> dict[str, nn.Module]:
+    """What `graph` reads that is not in the state dict of `net`, as layers that it then calls.
+
+    A `fx.GraphModule` would make stored buffers of them, with names that no other network has.
+    """
+    read = [node for node in graph.nodes if node.op == "get_attr"]
+    stored = net.state_dict() if read else {}
+    layers = dict[str, nn.Module]()
+    for node in read:
+        if node.target not in stored:
+            value, name = _attribute(net, node), f"_constant{len(layers)}"
+            layers[name] = _Constant(value)
+            node.op, node.target = "call_module", name
+    return layers
+
+
+def _attribute(net: nn.Module, node: fx.Node) -> Tensor:
+    owner, _, name = str(node.target).rpartition(".")
+    value: Tensor = getattr(net.get_submodule(owner), name)
+    return value
+
+
+def _same_step(net: nn.Module, e: fx.Node, t: fx.Node) -> bool:
+    if e.op == t.op == "get_attr" and e.target != t.target:  # a constant that each trace names anew
+        return torch.equal(_attribute(net, e), _attribute(net, t))
+    return (e.op, e.target) == (t.op, t.target)
 
 
 def _merge(e: Any, t: Any, mode: fx.Node) -> Any:

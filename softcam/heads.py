@@ -19,16 +19,18 @@ from typing import Literal, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 
 from softcam.cut import Cut, head_graph
 from softcam.graphs import described, dropout_rate, erase_unneeded, layer_of, logits_of
-from softcam.layouts import Layout, from_map, to_map
+from softcam.layouts import Layout, from_map, noise_for, to_map
 from softcam.proof import TOLERANCE, NotThisWay, first_line
 
 __all__ = ["AtEachCell", "Evidence", "Head", "evidence_of", "read_head", "without_head"]
 
 Evidence = nn.Conv2d | nn.Sequential
 CHUNK = 64  # maps at a time when a head is read off
+FEW = 4  # vectors to try a head on; a map has at least two cells, and there are three
 
 
 class AtEachCell(nn.Module):
@@ -95,9 +97,10 @@ def read_head(net: nn.Module, cut: Cut) -> Head:
     pooling = ", ".join(described(net, node) for node in users)
     keep = math.prod(1 - rate for rate in rates)
 
-    z, d = _random_map(cut), _channels(cut)
-    v, w = torch.randn(2, 6, d, dtype=torch.float64)
     with _named_failure():
+        z = noise_for(lambda z: head(from_map(z, cut.layout)), (3, _channels(cut), *_cells(cut)))
+        cells = z.movedim(1, -1).flatten(0, 2)  # (3*h*w, D)
+        v, w = cells[:FEW], cells[-FEW:]
         flat = _on_flat_maps(head, cut)
         mean = _same(head(from_map(z, cut.layout)), flat(z.mean((2, 3))))
         affine = _same(flat(v + w), flat(v) + flat(w) - flat(v * 0))
@@ -107,9 +110,8 @@ def read_head(net: nn.Module, cut: Cut) -> Head:
     if form == "cells" and path is None:
         raise NotThisWay("its logits do not come from one linear layer")
     with _named_failure():
-        cells = z.movedim(1, -1).flatten(0, 2)
-        maps = evidence_of(head, cut, found).eval()(z)
-        if not _same(maps.movedim(1, -1).flatten(0, 2), flat(cells)):
+        maps = evidence_of(head, cut, found).eval()(v.T[None, :, :, None])  # (1, C, FEW, 1)
+        if not _same(maps[0, :, :, 0].T, flat(v)):
             raise NotThisWay("on a flat map its head does not give what it gives for one cell")
     return found
 
@@ -219,15 +221,15 @@ def _channels(cut: Cut) -> int:
     return cut.shape[-1 if cut.layout.endswith("D") else 1]
 
 
-def _random_map(cut: Cut) -> Tensor:
-    """Noise (3, D, h, w), or (3, D, N, 1) for tokens, of the size that the probe image had."""
-    cells = to_map(torch.empty(cut.shape), cut.layout).shape[2:]
-    return torch.randn(3, _channels(cut), *cells, *[1] * (2 - len(cells)), dtype=torch.float64)
+def _cells(cut: Cut) -> tuple[int, int]:
+    """(h, w), or (N, 1) for tokens, as the probe image had."""
+    cells = to_map(torch.empty(cut.shape, device="meta"), cut.layout).shape[2:]
+    return cells[0], cells[1] if len(cells) == 2 else 1
 
 
 def _on_flat_maps(head: nn.Module, cut: Cut) -> Callable[[Tensor], Tensor]:
     """The head as a function (n, D) to (n, C): of maps that have one value in all cells."""
-    cells = _random_map(cut).shape[2:]
+    cells = _cells(cut)
     return lambda v: head(from_map(v[:, :, None, None].expand(-1, -1, *cells), cut.layout))
 
 
@@ -235,8 +237,9 @@ def _linear(head: nn.Module, path: str | None, v: Tensor) -> Tensor | None:
     """W v + b of the classifier alone, (n, C); None where it takes vectors of another length."""
     if path is None:
         return None
-    conv = _as_convolution(cast(nn.Linear | nn.Conv2d, head.get_submodule(path)))
-    return conv(v[:, :, None, None]).flatten(1) if conv.in_channels == v.shape[1] else None
+    layer = cast(nn.Linear | nn.Conv2d, head.get_submodule(path))
+    weight = layer.weight.flatten(1)
+    return F.linear(v, weight, layer.bias) if weight.shape[1] == v.shape[1] else None
 
 
 def _same(found: Tensor | None, expected: Tensor) -> bool:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
 
-__all__ = ["LAYOUTS", "Layout", "TokenGrid", "from_map", "is_grid", "to_map", "token_stride"]
+__all__ = [
+    "LAYOUTS",
+    "Layout",
+    "TokenGrid",
+    "from_map",
+    "is_grid",
+    "noise_for",
+    "to_map",
+    "token_stride",
+]
 
 Layout = Literal["BDhw", "BhwD", "BND", "BDN"]  # N = h * w tokens, row by row
 LAYOUTS: dict[int, tuple[Layout, ...]] = {4: ("BDhw", "BhwD"), 3: ("BND", "BDN")}
@@ -32,6 +43,16 @@ def from_map(z: Tensor, layout: Layout) -> Tensor:
     return (z.movedim(1, -1) if layout.endswith("D") else z).contiguous()
 
 
+@torch.no_grad()
+def noise_for(head: Callable[[Tensor], Tensor], shape: Sequence[int]) -> Tensor:
+    """Noise of this shape, in float64, that `head` takes: positive where it takes no other.
+
+    Roots and logarithms, as in generalised-mean pooling, stand behind a ReLU or a clamp.
+    """
+    z = torch.randn(*shape, dtype=torch.float64)
+    return z if bool(torch.isfinite(head(z)).all()) else z.abs()
+
+
 def token_stride(tokens: int, height: int, width: int) -> int:
     """Image pixels from one token to the next; 0 if the tokens of this image form no grid.
 
@@ -39,6 +60,10 @@ def token_stride(tokens: int, height: int, width: int) -> int:
         tokens: N; prefix tokens such as a class token left out.
         height, width: of the image in pixels.
     """
+    even = math.isqrt(height * width // tokens)  # only one stride cuts without rest
+    if even * (height // even) == height and even * (width // even) == width:
+        if height * width == tokens * even**2:
+            return even
     strides = range(1, min(height, width) + 1)
     return next((s for s in strides if _grid_of(tokens, height, width, s)), 0)
 

@@ -22,7 +22,6 @@ from torch.overrides import TorchFunctionMode
 from softcam.common import SoftCAMError
 
 __all__ = [
-    "FINE",
     "TOLERANCE",
     "Answers",
     "Dropouts",
@@ -31,6 +30,7 @@ __all__ = [
     "cell_size",
     "first_line",
     "first_output",
+    "is_even",
     "logit_difference",
     "own_copy",
     "probe_copy",
@@ -41,9 +41,10 @@ __all__ = [
 ]
 
 TOLERANCE = 1e-5  # of the logit scale, max |logit - bias|
-NON_SQUARE = (128, 96)
+NON_SQUARE = ((64, 128), (128, 96))  # small ones are quick
+OBLONG = (128, 384)
 SQUARE = (224, 299, 256, 384, 512, 64, 32)
-FINE = 4  # cells along a side, from which on the borders count little
+FINE = 4  # cells along a side of a square map, from which on the borders count little
 _DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d)
 
 
@@ -99,7 +100,10 @@ def probe_copy(net: nn.Module, precision: torch.dtype = torch.float32) -> nn.Mod
     probe = own_copy(net).to("cpu", torch.float32)
     with torch.no_grad():
         for parameter in probe.parameters():
-            if parameter.numel() and parameter.abs().max() < 1e-3:
+            if (
+                parameter.numel()
+                and max(map(abs, torch.stack(parameter.aminmax()).tolist())) < 1e-3
+            ):
                 parameter.uniform_(0.1, 0.3)  # layer scales, residual gammas, biases of zero
         for module in probe.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -184,15 +188,14 @@ def run(net: nn.Module, x: Tensor) -> Tensor | str:
     first = out[0] if isinstance(out, (tuple, list)) and out else out  # auxiliary logits follow
     if isinstance(first, Tensor) and first.ndim == 2:
         return first
-    found = (
-        f"a tensor of shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
-    )
-    return f"it gives {found}, expected logits (B, C); lists of features have no classifier"
+    if isinstance(out, Tensor):
+        return f"it gives a tensor of shape {tuple(out.shape)}, expected logits (B, C)"
+    return f"it gives a {type(out).__name__}, and a list of features has no classifier"
 
 
 def probe_inputs(net: nn.Module, precision: torch.dtype = torch.float32) -> Iterator[Tensor]:
     """Noise images (2, 3, H, W): non-square first, then the sizes a network may insist on."""
-    sizes = [NON_SQUARE]
+    sizes = [*NON_SQUARE]
     settings = getattr(net, "pretrained_cfg", None) or {}
     fixed = getattr(getattr(net, "patch_embed", None), "img_size", None)
     if fixed:
@@ -200,8 +203,11 @@ def probe_inputs(net: nn.Module, precision: torch.dtype = torch.float32) -> Iter
     if settings.get("input_size"):
         sizes.append(tuple(settings["input_size"][-2:]))
     for height, width in dict.fromkeys([*sizes, *((side, side) for side in SQUARE)]):
-        generator = torch.Generator().manual_seed(0)
-        yield torch.randn(2, 3, height, width, generator=generator).to(precision)
+        yield _noise(height, width).to(precision)
+
+
+def _noise(height: int, width: int) -> Tensor:
+    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 def first_output(net: nn.Module, function: Callable[[Tensor], Any]) -> tuple[Tensor, Any]:
@@ -226,26 +232,40 @@ def first_line(error: Exception) -> str:
 
 
 def reduction_of(backbone: nn.Module, net: nn.Module) -> int:
-    """Image pixels a cell of the map, rounded up; on a map of some cells, as borders blur it.
+    """Image pixels from one cell of the map to the next, where it runs on several cells.
 
     `net` is the network that the backbone was cut from; it knows the sizes that it takes.
     """
     cell = 0
-    for x in probe_inputs(net):
+    for x in (_noise(*OBLONG), *probe_inputs(net)):
         try:
             with torch.no_grad():
                 z = backbone(x[:1])
         except Exception:  # a network may raise anything at a size it does not take  # noqa: S112
             continue
         cell = cell_size(x, z)
-        if max(z.shape[2:]) >= FINE:
+        if x.shape[3] == OBLONG[1] or max(z.shape[2:]) >= FINE:
             break
     return cell
 
 
+def is_even(x: Tensor, z: Tensor) -> bool:
+    """Whether maps (B, D, h, w) of images (B, 3, H, W) show the stride beyond doubt."""
+    cell, (rows, columns) = cell_size(x, z), z.shape[2:]
+    enough = rows != columns or rows >= FINE
+    return enough and (cell * rows, cell * columns) == tuple(x.shape[2:])
+
+
 def cell_size(x: Tensor, z: Tensor) -> int:
-    """Image pixels a cell, rounded up, of images (B, 3, H, W) and their maps (B, D, h, w)."""
-    return math.ceil(min(x.shape[2] / z.shape[2], x.shape[3] / z.shape[3]))
+    """Image pixels from one cell to the next, of images (B, 3, H, W) and their maps (B, D, h, w).
+
+    Two sides tell the stride from what is lost at the borders; equal ones do not: then it is the
+    pixels a cell, rounded up.
+    """
+    height, width, rows, columns = *x.shape[2:], *z.shape[2:]
+    if rows != columns:
+        return round(abs((height - width) / (rows - columns)))
+    return math.ceil(min(height / rows, width / columns))
 
 
 def _hook_tables(module: nn.Module) -> Iterator[dict[int, Any]]:

@@ -21,13 +21,12 @@ from softcam.evidence import Conversion, SoftCAM
 from softcam.heads import Evidence, Head, evidence_of, read_head, without_head
 from softcam.layouts import Layout, from_map
 from softcam.proof import (
-    FINE,
-    NON_SQUARE,
     TOLERANCE,
     Answers,
     NotThisWay,
     answers,
     cell_size,
+    is_even,
     logit_difference,
     own_copy,
     probe_copy,
@@ -92,6 +91,8 @@ def measured(net: nn.Module, cut: Cut, head: Head, conversion: Conversion) -> Co
     with contextlib.suppress(NotThisWay):
         difference = max(_differences(model, expected, model.bias))
         said = f"are {difference:.2g} of their scale (noise images, the network's own weights)"
+        if difference <= TOLERANCE:
+            said += ", as weights as fresh as these leave its head nearly linear"
     note = f"the logits are no longer the same: the differences {said}; fine-tune before use"
     return replace(conversion, max_logit_difference=difference, notes=(*conversion.notes, note))
 
@@ -101,15 +102,16 @@ def _compared(
 ) -> Conversion:
     """Run the randomised network whole and taken apart; `probe` is used up.
 
-    In both modes, in training only where the same layers run; in float64 where rounding alone
-    exceeds the bar in float32.
+    In training mode as well, where the same layers should run but were traced; in float64 where
+    rounding alone exceeds the bar in float32.
     """
     for precision in (torch.float32, torch.float64):
         if precision is torch.float64:
             torch.manual_seed(0)
             probe = probe_copy(net, precision)
             expected = answers(probe, precision)
-        trained = _in_training(probe, expected) if head.form == "carried" and head.exact else []
+        traced = head.exact and head.form == "carried" and not (cut.verbs and cut.node is None)
+        trained = _in_training(probe, expected) if traced else []
         original = fx.GraphModule(probe, copy.deepcopy(head.graph))
         before = sum(p.numel() for p in probe.parameters())
         backbone, evidence = apart(probe, cut, head)
@@ -128,9 +130,9 @@ def _compared(
             f"{difference:.2g} of the logit scale"
         )
     x, z = expected[0][0], maps[0]
-    cell = cell_size(x, z) if max(z.shape[2:]) >= FINE else reduction_of(backbone.eval(), net)
+    cell = cell_size(x, z) if is_even(x, z) else reduction_of(backbone.eval(), net)
     lost = before - sum(p.numel() for p in model.parameters())
-    notes = [*_size_notes(expected, precision), *_head_notes(head, cut)]
+    notes = [*_size_notes(expected, precision), *_head_notes(head, cut, evidence)]
     if lost > 0:
         notes.append(f"{lost:,} parameters fewer: unused by the logits, or folded")
     kind: Literal["exact", "pointwise"] = "exact" if head.exact else "pointwise"
@@ -159,15 +161,15 @@ def _size_notes(expected: Answers, precision: torch.dtype) -> list[str]:
         notes.append(
             f"proved at {sizes[0][0]}x{sizes[0][1]} px alone: it takes no other size that was tried"
         )
-    elif NON_SQUARE not in sizes:
+    elif sizes[0][0] == sizes[0][1]:
         both = " and ".join(f"{height}x{width}" for height, width in sizes)
-        notes.append(f"proved at {both} px: it does not take {NON_SQUARE[0]}x{NON_SQUARE[1]} px")
+        notes.append(f"proved at {both} px: it does not take smaller ones that were tried")
     if precision is torch.float64:
         notes.append("proved in float64: rounding alone exceeds the bar in float32")
     return notes
 
 
-def _head_notes(head: Head, cut: Cut) -> list[str]:
+def _head_notes(head: Head, cut: Cut, evidence: Evidence) -> list[str]:
     notes, layers = [], ", ".join(cut.between)
     if head.keep < 1:
         rate = f"{1 - head.keep:g}"
@@ -176,10 +178,21 @@ def _head_notes(head: Head, cut: Cut) -> list[str]:
             if head.form == "folded"
             else f"dropout {rate} before the linear layer now drops channels of the map"
         )
-    if head.form == "folded":
+    if _is_identity(evidence):
+        notes.append("its last map holds one map a class already: the evidence layer passes it on")
+    elif head.form == "folded":
         notes.append(f"folded into one convolution, as in evaluation mode: {layers}")
     if not head.mean:
         notes.append(f"it pools by {head.pooling}, not by the mean: SoftCAM takes the mean")
     if head.form == "cells":
         notes.append(f"applied at each cell in place of the pooled features: {layers}")
     return notes
+
+
+def _is_identity(evidence: Evidence) -> bool:
+    if not isinstance(evidence, nn.Conv2d):
+        return False
+    weight = evidence.weight.detach().flatten(1)
+    return weight.shape[0] == weight.shape[1] and torch.equal(
+        weight, torch.eye(len(weight)).to(weight)
+    )

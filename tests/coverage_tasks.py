@@ -19,6 +19,9 @@ def fate(library: str, name: str, max_parameters: float, timed: bool) -> Row:
         os._exit(3)
     if name == "raises":
         raise ValueError("no such layer")
+    if name == "hangs":
+        sys.stdout.write(str(os.getpid()))
+        sys.stdout.flush()
     while name == "hangs":
         time.sleep(0.01)
     return Row(library, "1", name, "exact", 0.0, 8, parameters=int(max_parameters))

@@ -28,7 +28,7 @@ TIMM = [
         {"embed_dim": 12, "depths": (1, 1), "num_heads": (1, 2), "img_size": 56},
     ),
     ("repvgg_a0", {}),
-    ("mixer_s32_224", {"num_blocks": 1, "embed_dim": 16, "img_size": 64}),  # tokens
+    ("MlpMixer", {"num_blocks": 1, "embed_dim": 16, "patch_size": 16, "img_size": 64}),  # tokens
     ("twins_svt_small", {"embed_dims": (8, 8, 8, 16), "depths": (1, 1, 1, 1)}),
 ]  # fmt: skip
 TORCHVISION = ["resnet18", "mobilenet_v2", "shufflenet_v2_x0_5", "densenet"]
@@ -92,8 +92,11 @@ def assert_same_function(net: nn.Module, model: SoftCAM, size: tuple[int, int] =
 
 @pytest.mark.parametrize(("name", "options"), TIMM, ids=[name for name, _ in TIMM])
 def test_timm_networks_keep_their_logits(name: str, options: dict) -> None:
-    net = timm.create_model(name, num_classes=4, **options).eval()
-    size = {"swin_tiny_patch4_window7_224": (56, 56), "mixer_s32_224": (64, 64)}
+    if name == "MlpMixer":
+        net = timm.models.mlp_mixer.MlpMixer(num_classes=4, **options).eval()
+    else:
+        net = timm.create_model(name, num_classes=4, **options).eval()
+    size = {"swin_tiny_patch4_window7_224": (56, 56), "MlpMixer": (64, 64)}
     assert_same_function(net, to_softcam(net), size.get(name, (96, 64)))
 
 

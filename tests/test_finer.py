@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import timm
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from softcam.common import SoftCAMError
 from softcam.convert import to_softcam
 from softcam.evidence import SoftCAM
-from softcam.finer import align_cells, finer_maps, recalibrate_batch_norm
+from softcam.finer import finer_maps, map_offset, recalibrate_batch_norm, shift_cells
 from softcam.wrappers import BlackBox
 
 SMALL = {"channels": (8, 16, 32, 32), "num_classes": 3}
@@ -154,21 +155,56 @@ def test_it_is_what_timm_builds_for_that_output_stride() -> None:
 
 
 def test_two_steps_are_one_and_the_order_of_converting_does_not_matter() -> None:
-    net = shaken(timm.create_model("mobilenetv2_050", pad_type="same", num_classes=3))
-    x, model = torch.rand(2, 3, 96, 64), to_softcam(net)
-    expected = finer_maps(model, 8)(x)
-    torch.testing.assert_close(finer_maps(finer_maps(model, 16), 8)(x), expected)
-    torch.testing.assert_close(to_softcam(finer_maps(net, 8))(x), expected)
-    boxed = finer_maps(BlackBox(net), 8)
-    assert isinstance(boxed, BlackBox)
-    torch.testing.assert_close(boxed(x), expected)
+    layers = nn.Sequential(STRIDED["same"](), nn.ReLU(), STRIDED["max"](), STRIDED["mean"]())
+    net, x = shaken(ByHand(layers, conv(4, padding="same"))), torch.rand(2, 3, 96, 64)
+    model = to_softcam(net)
+    expected = finer_maps(model, 4)(x)
+    torch.testing.assert_close(finer_maps(finer_maps(model, 8), 4)(x), expected)
+    torch.testing.assert_close(to_softcam(finer_maps(net, 4))(x), expected)
 
 
-def test_torchvision_networks_keep_their_old_cells() -> None:
-    net = shaken(torchvision.models.shufflenet_v2_x0_5(num_classes=3))
-    x, finer = torch.rand(1, 3, 64, 64), finer_maps(net, 8)
-    kept = to_softcam(finer).evidence_maps(x)[:, :, ::4, ::4]
-    torch.testing.assert_close(kept, to_softcam(net).evidence_maps(x), rtol=1e-4, atol=1e-5)
+def shuffle() -> nn.Module:
+    return torchvision.models.ShuffleNetV2([1, 1, 1], [8, 16, 24, 32, 48], num_classes=3)
+
+
+def vgg() -> nn.Module:
+    layers = torchvision.models.vgg.make_layers([4, "M", 8, "M", 8, "M", 8, "M"])
+    net = torchvision.models.VGG(layers, num_classes=3, init_weights=False)
+    net.classifier = nn.Sequential(
+        nn.Linear(8 * 7 * 7, 4), nn.ReLU(), nn.Dropout(), nn.Linear(4, 3)
+    )
+    return net
+
+
+def basic() -> nn.Module:
+    return timm.create_model("resnet10t", **SMALL)
+
+
+def features(model: nn.Module, x: Tensor) -> Tensor:
+    """Features of a network, by its own means."""
+    net = getattr(model, "net", getattr(model, "module", model))
+    if isinstance(net, torchvision.models.VGG):
+        return net.features(x)
+    if isinstance(net, torchvision.models.ShuffleNetV2):
+        return net.conv5(net.stage4(net.stage3(net.stage2(net.maxpool(net.conv1(x))))))
+    return net.forward_features(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "wrap"),
+    [(basic, BlackBox), (basic, nn.DataParallel), (shuffle, nn.Identity), (vgg, BlackBox)],
+)
+def test_a_network_is_changed_in_its_own_form(make: Any, wrap: Any) -> None:
+    """Found again by the paths of its layers, whatever it is wrapped in."""
+    net = shaken(make())
+    given = net if wrap is nn.Identity else wrap(net)
+    finer = finer_maps(given, 8)
+    assert type(finer) is type(given) and list(finer.state_dict()) == list(given.state_dict())
+    x = torch.rand(1, 3, 96, 64)
+    old, new = features(given, x), features(finer, x)
+    ratio = new.shape[2] // old.shape[2]
+    assert new.shape[2:] == (12, 8) and ratio > 1
+    torch.testing.assert_close(new[:, :, ::ratio, ::ratio], old, rtol=1e-4, atol=1e-5)
 
 
 def test_the_model_itself_stays_and_the_copy_has_the_same_weights() -> None:
@@ -235,17 +271,51 @@ def test_a_layer_that_sees_all_cells_is_told_of() -> None:
     assert "farther than a window" in finer.conversion.notes[-1]
 
 
-def test_aligned_cells_lie_where_the_old_map_was_drawn() -> None:
-    """On a ramp the shift is exact: cell j then holds what lay (ratio - 1) / 2 cells before it."""
+def test_shifted_cells_of_a_ramp_by_hand() -> None:
     ramp = torch.arange(16.0).expand(2, 16, 16)
-    for ratio in (2, 4, 8):
-        found = align_cells(ramp, ratio)
-        inner = slice(ratio, None)
-        torch.testing.assert_close(found[:, :, inner], (ramp - (ratio - 1) / 2)[:, :, inner])
-        assert torch.equal(align_cells(ramp.mT, ratio), found.mT)
-    assert align_cells(ramp, 1) is ramp
-    with pytest.raises(SoftCAMError, match="power of two"):
-        align_cells(ramp, 3)
+    for cells in (0.5, 1.5, 3, -2.25):
+        found = shift_cells(ramp, cells)
+        assert torch.equal(found, (ramp - cells).clamp(0, 15))  # the border repeats itself
+        assert torch.equal(shift_cells(ramp.mT, cells), found.mT)
+    assert torch.equal(shift_cells(ramp, 0), ramp)
+    with pytest.raises(SoftCAMError, match="finite"):
+        shift_cells(ramp, float("nan"))
+
+
+class Bright(nn.Module):
+    """Its evidence is the brightness that one strided layer reads."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.fc = layer, nn.Linear(3, 2)
+        nn.init.constant_(self.fc.weight, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.layer(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("corner", 1.5), ("mean", 0.0)])
+def test_where_a_map_is_drawn_and_where_its_cells_look(kind: str, expected: float) -> None:
+    """A cell of stride 4 is drawn around pixel 1.5 of its 4: the corner lies 1.5 px before that."""
+    corner = nn.Conv2d(3, 3, 1, stride=4, bias=False)
+    nn.init.dirac_(corner.weight)
+    model = to_softcam(Bright(corner if kind == "corner" else nn.AvgPool2d(4)).eval())
+    noise = F.avg_pool2d(torch.rand(4, 3, 76, 76), 13, 1)  # smooth
+    for stride in (4, 2, 1):
+        finer = finer_maps(model, stride)
+        maps, mirrored = (finer.explain(x).maps[:, 0] for x in (noise, noise.flip(-1)))
+        moved = expected - (4 - stride) / 2  # what is drawn moves up and left with every step
+        assert map_offset(maps, mirrored, 64) == pytest.approx(-moved, abs=0.5)
+    assert map_offset(maps, maps.flip(-1), 64) == 0
+
+
+def test_what_has_no_offset_is_refused() -> None:
+    maps = torch.randn(3, 4, 4)
+    for pair, word in (((maps, maps[:2]), "same images"), ((maps[:0], maps[:0]), "same images"),
+                       ((maps[0], maps[0]), "same images"), ((0 * maps, maps), "flat"),
+                       ((maps / 0, maps), "flat")):  # fmt: skip
+        with pytest.raises(SoftCAMError, match=word):
+            map_offset(*pair, 32)
 
 
 def normed() -> nn.Module:
@@ -290,6 +360,9 @@ def test_what_cannot_be_estimated_is_refused_and_leaves_everything() -> None:
             recalibrate_batch_norm(model, images)
         assert all(torch.equal(model.state_dict()[k], v) for k, v in before.items())
         assert model[0].momentum == 0.1 and model.training
+    with pytest.raises(SoftCAMError, match="not finite"):
+        recalibrate_batch_norm(model, x / 0)
+    assert all(torch.equal(model.state_dict()[k], v) for k, v in before.items())
     with pytest.raises(SoftCAMError, match="at least 2"):
         recalibrate_batch_norm(model, x, batch_size=1)
     with pytest.raises(SoftCAMError, match="nothing to recalibrate"):

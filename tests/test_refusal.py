@@ -63,6 +63,54 @@ def test_networks_that_give_no_logits_are_refused() -> None:
         to_softcam(to_softcam(Net(nn.Linear(D, CLASSES))))
 
 
+def test_a_class_token_beside_the_map_is_named() -> None:
+    class Beside(Tokens):
+        def forward_head(self, tokens: Tensor) -> Tensor:
+            return self.fc(tokens[:, 0]) + self.fc(tokens.mean(1))
+
+    with pytest.raises(SoftCAMError, match="class token beside the map"):
+        to_softcam(Beside("class"))
+
+
+def test_two_callers_share_neither_weights_nor_training() -> None:
+    net = Net(nn.Linear(D, CLASSES)).eval()
+    one, other = to_softcam(net), to_softcam(net)
+    x = torch.rand(2, 3, 64, 48)
+    expected = net(x)
+    with torch.no_grad():
+        for parameter in one.parameters():
+            parameter.add_(1)
+    assert torch.equal(other(x), to_softcam(net)(x)) and torch.equal(net(x), expected)
+    torch.testing.assert_close(other(x), expected)
+    places = [{p.data_ptr() for p in model.parameters()} for model in (net, one, other)]
+    assert not any(a & b for a, b in ((places[0], places[1]), (places[1], places[2])))
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.float64])
+@pytest.mark.parametrize("head", [(), (nn.LayerNorm(D),)], ids=["exact", "pointwise"])
+def test_the_precision_and_what_is_frozen_stay(
+    precision: torch.dtype, head: tuple[nn.Module, ...]
+) -> None:
+    net = Net(nn.Sequential(*head, nn.Linear(D, CLASSES))).to(precision).eval()
+    net.requires_grad_(False)
+    before = copy.deepcopy(net.state_dict())
+    model = to_softcam(net)
+    assert {p.dtype for p in (*net.parameters(), *model.parameters())} == {precision}
+    assert not any(p.requires_grad for p in (*net.parameters(), *model.parameters()))
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert to_softcam(net, num_classes=7).get_classifier().weight.dtype == precision
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs another device")
+def test_the_device_stays() -> None:
+    net = Net(nn.Sequential(nn.LayerNorm(D), nn.Linear(D, CLASSES))).cuda()
+    model = to_softcam(BlackBox(net, ((0.5,) * 3, (0.25,) * 3)), num_classes=5)
+    assert {t.device.type for t in (*net.state_dict().values(), *model.state_dict().values())} == {
+        "cuda"
+    }
+    assert model(torch.rand(2, 3, 64, 48, device="cuda")).shape == (2, 5)
+
+
 def test_the_relatives_are_networks_of_timm() -> None:
     assert all(timm.is_model(name) for name in RELATIVES)
 
@@ -95,6 +143,9 @@ def test_an_image_smaller_than_a_cell_is_refused_with_the_smallest_size() -> Non
     model = to_softcam(timm.create_model("resnet10t", channels=(8, 8, 8, 8)).eval())
     with pytest.raises(SoftCAMError, match="at least 32x32 px"):
         model(torch.rand(1, 3, 31, 64))
+    with pytest.raises(SoftCAMError, match="at least 32x32 px"):
+        model.explain(torch.rand(1, 3, 64, 16))
+    assert model.explain(torch.rand(1, 3, 32, 32)).maps.shape[2:] == (1, 1)
 
 
 def test_a_pointwise_conversion_leaves_the_original_as_it_was() -> None:

@@ -32,7 +32,9 @@ def convert(
         Path | None, typer.Option(help="folder of the tables; default runs/coverage")
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="architectures at a time")] = 1,
-    time: Annotated[bool, typer.Option("--time", help="also time the forward pass")] = False,
+    time: Annotated[
+        bool, typer.Option("--time", help="with --all, time the forward pass too")
+    ] = False,
     timeout: Annotated[float, typer.Option(help="seconds for one architecture")] = 900,
     memory: Annotated[float, typer.Option(help="GB of memory for one architecture")] = 8,
     retry: Annotated[bool, typer.Option("--retry", help="measure again what failed")] = False,

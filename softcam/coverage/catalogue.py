@@ -78,11 +78,6 @@ def current_key() -> dict[str, str]:
 def _check(limits: Limits, processes: int) -> None:
     if processes < 1:
         raise SoftCAMError(f"processes must be at least 1, found {processes}.")
-    if limits.timed and processes > 1:
-        raise SoftCAMError(
-            "networks that run at the same time spoil each other's times: give either --time or "
-            "--processes."
-        )
     for name in ("max_parameters", "timeout", "memory"):
         if not getattr(limits, name) > 0:
             raise SoftCAMError(f"{name} must be above 0, found {getattr(limits, name)}.")

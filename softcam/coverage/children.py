@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -162,8 +162,7 @@ def _work(
         os.dup2(file.fileno(), 2)
     with contextlib.suppress(OSError):  # Linux: where memory runs out, this process goes first
         Path("/proc/self/oom_score_adj").write_text("1000")
-    if hasattr(signal, "alarm"):  # should the survey itself be killed, nobody else ends this
-        signal.alarm(math.ceil(limits.timeout) + 60)
+    threading.Thread(target=_end_with_survey, daemon=True).start()
     torch.set_num_threads(threads)
     warnings.simplefilter("ignore")
     try:
@@ -172,6 +171,14 @@ def _work(
         row = _failed(library, name, f"{type(error).__name__}: {error}".strip())
         log.exception("%s/%s", library, name)
     write_json(path, {"key": key, "row": asdict(row)})
+
+
+def _end_with_survey() -> None:
+    """Should the survey be killed, nobody else would end its children."""
+    survey = multiprocessing.parent_process()
+    if survey is not None:
+        survey.join()  # also where a server stands between
+        os._exit(1)
 
 
 def _problem(job: Job, limits: Limits) -> str:

@@ -17,15 +17,20 @@ __all__ = ["BEGIN", "END", "insert_block", "read_table", "refresh", "totals", "w
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
 KINDS = (*CONVERTED, "none", "failed")
 HEADINGS = (
-    "library", "version", "architecture", "kind", "logit difference", "stride", "map at 224 px",
-    "map at 512 px", "receptive field (px)", "parameters", "forward ratio", "notes",
+    "library", "version", "architecture", "kind", "spatial map", "logit difference", "stride",
+    "map at 224 px", "map at 512 px", "receptive field (px)", "parameters", "forward ratio",
+    "notes",
 )  # fmt: skip
 _NUMBERS = {"logit_difference": float, "stride": int, "parameters": int, "forward_ratio": float}
+_ANSWERS = {True: "yes", False: "no", None: "-"}
 _DIGITS = {"logit_difference": ".1e", "forward_ratio": ".3f"}
 
 
 def write_tables(folder: str | Path, rows: Sequence[Row]) -> tuple[Path, Path]:
-    """`coverage.csv`, with a line for each row, and `coverage.md`, with the totals above."""
+    """`coverage.csv`, with a line for each row, and `coverage.md`.
+
+    The page also has the totals, and why networks with a map did not convert.
+    """
     folder = Path(folder)
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
@@ -34,7 +39,9 @@ def write_tables(folder: str | Path, rows: Sequence[Row]) -> tuple[Path, Path]:
     table = write_text(folder / "coverage.csv", text.getvalue())
     lines = (_line(_texts(row).values()) for row in rows)
     head = f"{_line(HEADINGS)}\n{_line('---' for _ in HEADINGS)}"
-    page = "\n".join(["# Coverage", "", totals(rows), "", head, *lines])
+    left = [f"- `{row.architecture}` ({row.kind}): {_texts(row)['notes']}" for row in _left(rows)]
+    reasons = ["", "## With a spatial map, and not converted", "", *left] if left else []
+    page = "\n".join(["# Coverage", "", totals(rows), *reasons, "", "## All", "", head, *lines])
     return table, write_text(folder / "coverage.md", page + "\n")
 
 
@@ -54,7 +61,11 @@ def read_table(path: str | Path) -> list[Row]:
 
 
 def totals(rows: Iterable[Row]) -> str:
-    """A Markdown table: how many architectures of each library are of each kind."""
+    """How many architectures of each library are of each kind, and what share converts.
+
+    The share is that of timm's architectures with a spatial map; one of which that is not known,
+    as its process broke before, counts among them.
+    """
     rows = list(rows)
     lines = [_line(("library", "architectures", *KINDS)), _line("---" for _ in (*KINDS, "", ""))]
     for library in LIBRARIES:
@@ -63,7 +74,32 @@ def totals(rows: Iterable[Row]) -> str:
             names = f"{library} {', '.join(sorted({row.version for row in own}))}"
             lines.append(_line((names, len(own), *_counts(own))))
     lines.append(_line(("both", len(rows), *_counts(rows))))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_share(rows), *_largest(rows)])
+
+
+def _with_map(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.library == "timm" and row.spatial_map is not False]
+
+
+def _left(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in _with_map(rows) if row.kind not in CONVERTED]
+
+
+def _share(rows: list[Row]) -> list[str]:
+    having, left = len(_with_map(rows)), [f"`{row.architecture}`" for row in _left(rows)]
+    if not having:
+        return []
+    done = having - len(left)
+    text = f"Of timm's {having} architectures with a spatial map, {done} convert"
+    others = f"; {', '.join(left)} did not" if left else ""
+    return ["", f"{text} ({100 * done / having:.1f} %){others}."]
+
+
+def _largest(rows: list[Row]) -> list[str]:
+    found = [row.logit_difference for row in rows if row.kind == "exact"]
+    known = [each for each in found if each is not None]
+    text = "The largest logit difference of an exact conversion, as a share of the logit scale"
+    return ["", f"{text}: {max(known):.1e}."] if known else []
 
 
 def insert_block(page: str, rows: Iterable[Row]) -> str:
@@ -82,8 +118,17 @@ def insert_block(page: str, rows: Iterable[Row]) -> str:
     return f"{before}{BEGIN}\n\n{totals(rows)}\n\n{END}{after}"
 
 
-def refresh(page: str | Path, table: str | Path) -> Path:
-    """Bring the totals in a Markdown file up to date with a `coverage.csv`."""
+def refresh(page: str | Path, table: str | Path, new: str | Path | None = None) -> Path:
+    """Bring the totals in a Markdown file up to date with a `coverage.csv`.
+
+    Args:
+        page: with the markers.
+        table: the one that is kept beside it.
+        new: takes the place of `table` first.
+    """
+    if new is not None:
+        read_table(new)  # no other file may take that place
+        write_text(table, Path(new).read_text(encoding="utf-8"))
     text = Path(page).read_text(encoding="utf-8")
     return write_text(page, insert_block(text, read_table(table)))
 
@@ -97,13 +142,16 @@ def _texts(row: Row) -> dict[str, str]:
     """Every field as it stands in both tables; `-` for what is not known."""
     texts = {}
     for name, value in asdict(row).items():
+        if name == "spatial_map":
+            value = _ANSWERS[value]
         text = "-" if value is None else format(value, _DIGITS.get(name, ""))
         texts[name] = " ".join(text.split())  # a reason may have several lines
     return texts
 
 
 def _row(texts: dict[str, str]) -> Row:
-    values: dict[str, Any] = dict(texts)
+    answer = {text: value for value, text in _ANSWERS.items()}[texts["spatial_map"]]
+    values: dict[str, Any] = {**texts, "spatial_map": answer}
     for name, kind in _NUMBERS.items():
         values[name] = None if texts[name] == "-" else kind(texts[name])
     return Row(**values)

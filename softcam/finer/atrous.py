@@ -14,38 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
-from softcam.proof import probe_inputs
+from softcam.proof import first_line, probe_inputs
 
-__all__ = ["MEND", "align_cells", "first_line", "held"]
+__all__ = ["MEND", "held"]
 
 MEND = "Give it larger images instead, or take a convolutional network such as resnet50."
+LONGEST = 160  # characters of what went wrong, in a message
 SAME = 1e-4  # of the largest feature: rounding of float32 over many layers stays below
-
-
-def align_cells(maps: Tensor, ratio: int) -> Tensor:
-    """Finer maps moved to where the old map was drawn, for drawing and localisation only.
-
-    A map is drawn over the whole image, so cell 0 of the old one lay `(ratio - 1) / 2` finer cells
-    further right and down than cell 0 of the finer one, which says the same. The maps are shifted
-    by that much, bilinearly; the cells at the top and the left repeat their neighbours. Their mean
-    is then no longer the logit.
-
-    Args:
-        maps: (..., h, w) of a network that `finer_maps` made.
-        ratio: old stride / new stride, a power of two; 1 changes nothing.
-
-    Returns:
-        Maps of the same shape.
-    """
-    if ratio < 1 or ratio & (ratio - 1):
-        raise SoftCAMError(f"ratio is {ratio}: expected old stride / new stride, a power of two.")
-    if ratio == 1:
-        return maps
-    for axis in (-2, -1):
-        place = torch.arange(maps.shape[axis], device=maps.device)
-        near, far = (place - ratio // 2 + k for k in (1, 0))
-        maps = sum(maps.index_select(axis, p.clamp(min=0)) for p in (near, far)) / 2
-    return maps
 
 
 def held(old: nn.Module, new: nn.Module, ratio: int, name: str) -> str:
@@ -67,8 +42,9 @@ def held(old: nn.Module, new: nn.Module, ratio: int, name: str) -> str:
                 given = new(x)[:, :, ::ratio, ::ratio]
     except Exception as error:  # whatever a layer made for one size of map may raise
         raise SoftCAMError(
-            f"{name} does not run ({first_line(error)}): a layer is made for one size of map, as "
-            f"position tables are, or skips positions in plain code, without a module. {MEND}"
+            f"{name} does not run ({first_line(error)[:LONGEST]}): a layer is made for one size of "
+            "map, as position tables are, or skips positions in plain code, without a module. "
+            f"{MEND}"
         ) from error
     if after.shape != before.shape:
         raise SoftCAMError(
@@ -84,7 +60,8 @@ def held(old: nn.Module, new: nn.Module, ratio: int, name: str) -> str:
         "because some layers look at all cells at once; given the same global descriptors it "
         f"would be the old cell to {rest:.1g}"
         if rest <= SAME
-        else "so some layer looks farther than a window (a group norm, attention)"
+        else "so some layer looks farther than a window (a group norm, attention), or through one "
+        "in plain code, which stays as it is"
     )
     return f"{cells} differs from the old cell by {difference:.2g} of their scale, {why}"
 
@@ -142,8 +119,3 @@ def _hooked(
     finally:
         for each in hooks:
             each.remove()
-
-
-def first_line(error: Exception | None) -> str:
-    """What went wrong, for a message: the first line, cut short."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

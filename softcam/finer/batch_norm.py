@@ -35,8 +35,8 @@ def recalibrate_batch_norm(
         batch_size: about what the network was trained with.
 
     Raises:
-        SoftCAMError: no batch norm with running statistics, no image, or a batch with a single
-            value a channel.
+        SoftCAMError: no batch norm with running statistics, no image, a batch with a single value
+            a channel, or images that are not finite.
     """
     norms = [
         module
@@ -50,8 +50,8 @@ def recalibrate_batch_norm(
         )
     if batch_size < 2:
         raise SoftCAMError(f"batch_size is {batch_size}: a variance needs at least 2 images.")
-    device = next(model.parameters()).device
-    batches = images.split(batch_size) if isinstance(images, Tensor) else images
+    device = next(norms[0].buffers()).device
+    batches = torch.split(images, batch_size) if isinstance(images, Tensor) else images
     with _recalibrating(model, norms), torch.no_grad():
         seen = 0
         for batch in batches:
@@ -63,6 +63,11 @@ def recalibrate_batch_norm(
             _forward(model, batch.to(device))
         if not seen:
             raise SoftCAMError("there are no images to recalibrate on: give at least one batch.")
+        if not all(buffer.isfinite().all() for norm in norms for buffer in norm.buffers()):
+            raise SoftCAMError(
+                "the new statistics are not finite: look for NaN in the images, or give the "
+                "network in float32."
+            )
 
 
 def _forward(model: nn.Module, batch: Tensor) -> None:

@@ -30,9 +30,9 @@ from torch import Tensor, nn
 from softcam.common import SoftCAMError
 from softcam.convert import to_softcam
 from softcam.evidence import SoftCAM
-from softcam.finer.atrous import MEND, first_line, held
+from softcam.finer.atrous import LONGEST, MEND, held
 from softcam.finer.windows import Window, read_window, with_window
-from softcam.proof import own_copy, probe_copy, probe_inputs, quiet, reduction_of
+from softcam.proof import first_line, own_copy, probe_copy, probe_inputs, quiet, reduction_of
 from softcam.wrappers import BlackBox
 
 __all__ = ["finer_maps"]
@@ -95,8 +95,8 @@ def finer_maps(model: Model, output_stride: int) -> Model:
         grids = held(features, finer, present // output_stride, f"{name} at {output_stride} px")
     copied = own_copy(model)
     if not isinstance(copied, SoftCAM):
-        # The features of a bare timm network are the network itself, one level down.
-        _rework(copied.net if isinstance(copied, BlackBox) else copied, _own(windows, copied))
+        own = _own(windows, features, copied)
+        _rework(copied.net if isinstance(copied, BlackBox) else copied, own)
     else:
         _rework(copied.backbone, windows)
         if copied.conversion:
@@ -112,13 +112,23 @@ def _features(model: nn.Module) -> nn.Module:
     return model.backbone if isinstance(model, SoftCAM) else to_softcam(model).backbone
 
 
-def _own(windows: dict[str, Window], model: nn.Module) -> dict[str, Window]:
-    """The paths of the features as paths of the network they were cut from."""
+def _own(windows: dict[str, Window], features: nn.Module, model: nn.Module) -> dict[str, Window]:
+    """The paths of the features as paths of the network they were cut from.
+
+    That may be wrapped (`DataParallel`), or have had its features in a part of their own (VGG).
+    """
     net = model.net if isinstance(model, BlackBox) else model
-    known = {name for name, _ in net.named_modules()}
-    if all(path in known for path in windows):
-        return windows
-    return {path.removeprefix("net."): window for path, window in windows.items()}
+    kinds = {path: type(module) for path, module in net.named_modules()}
+    asked = {path: type(features.get_submodule(path)) for path in windows}
+    for root in sorted(kinds, key=len):  # the network itself first
+        for cut in ("", "net."):
+            own = {path: f"{root}.{path.removeprefix(cut)}".strip(".") for path in windows}
+            if all(kinds.get(own[path]) is asked[path] for path in windows):
+                return {own[path]: window for path, window in windows.items()}
+    raise SoftCAMError(
+        f"the layers that give {_name(model)} its map are not found in it again by name: give "
+        "finer_maps the converted network, to_softcam(model)."
+    )
 
 
 def _sites(features: nn.Module, name: str) -> tuple[list[_Site], int]:
@@ -146,7 +156,8 @@ def _sites(features: nn.Module, name: str) -> tuple[list[_Site], int]:
                     return found, _power(height, features(x).shape[2])
             except Exception as error:  # a network may raise anything at a size it does not take
                 problem = error
-        raise SoftCAMError(f"{name} does not run on a probe image: {first_line(problem)}.")
+        why = first_line(problem)[:LONGEST] if problem else "no size fits"
+        raise SoftCAMError(f"{name} does not run on a probe image: {why}.")
     finally:
         for each in hooks:
             each.remove()
@@ -207,7 +218,8 @@ def _note(windows: dict[str, Window], present: int, output_stride: int) -> str:
         f"a cell every {output_stride} px instead of {present}, with the same weights: {given_up} "
         f"layers gave up their stride and {dilated} are dilated. The logits are other than those "
         f"of the network it was made from, and a map drawn over the image lies "
-        f"{(present - output_stride) / 2:g} px up and left of the old one: see align_cells"
+        f"{(present - output_stride) / 2:g} px up and left of the old one, nearer to what it shows "
+        "or farther from it: see map_offset"
     )
 
 

@@ -198,7 +198,7 @@ def with_window(module: nn.Module, window: Window) -> nn.Module:
     module.padding, module.padding_mode = (0, 0), "zeros"
     module.window = window  # type: ignore[assignment]
     if hasattr(module, "same_pad"):
-        module.same_pad = False
+        module.same_pad = False  # type: ignore[assignment]
     # torch's parametrizations change the class of a module in the same way.
     if not getattr(type(module), "reads_through_window", False):
         own = nn.Conv2d if window.padding is None and not hasattr(module, "same_pad") else None

@@ -47,7 +47,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         "classes": ", ".join(map(str, names)),
         "link": config["link"],
         "image size": f"{size[0]} x {size[1]} px (height x width)" if size else "not said",
-        "normalisation": f"inside, mean {normalize[0]}, std {normalize[1]}"
+        "normalisation": "inside, mean {}, std {}".format(*map(_rounded, normalize))
         if normalize
         else "none",
         "conversion": done["kind"] if done else "none: built as it is",

@@ -7,6 +7,7 @@ model at other batch sizes, and other image sizes where it takes them, before it
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,13 +19,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from softcam.common import SoftCAMError, as_integer, atomic_path
+from softcam.common import SoftCAMError, __version__, as_integer, atomic_path
 from softcam.evidence import SoftCAM
-from softcam.proof import own_copy, quiet
+from softcam.proof import first_line, own_copy, quiet
+from softcam.travel.card import NOTICE
 
 __all__ = ["Exported", "export_onnx", "export_program"]
 
-TOLERANCE = 1e-4  # in logits, or of the largest evidence where that exceeds 1
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-4  # in logits, or of the largest of them where that exceeds 1
+LARGEST = 5 * 2**28  # bytes; beyond 1.5 GiB the exporter puts the weights into a second file
 Outputs = tuple[Tensor, Tensor]  # logits (B, C), maps (B, C, h, w)
 Size = tuple[int, int]
 
@@ -70,7 +75,8 @@ def export_program(
 
     Args:
         model: stays as it is; a copy is exported.
-        image_size: pixels to trace at; None takes `model.image_size`, else 224.
+        image_size: pixels to trace at; None takes `model.image_size`, else the size that the
+            network insists on, else 224.
         dynamic_size: True or False to insist; None frees the size where the network allows it.
 
     Returns:
@@ -101,7 +107,8 @@ def export_onnx(
     """Write the model in eval mode as ONNX, checked with onnxruntime; float32.
 
     Input `images` (B, 3, H, W), RGB in [0, 1]; outputs `logits` (B, C) and `maps` (B, C, h, w).
-    Needs the packages of `pip install 'softcam[export]'`.
+    The file's metadata has what a reader needs besides: link, class names, image size and whether
+    it is free. Needs the packages of the extra `export`.
 
     Args:
         model: stays as it is; a copy is exported.
@@ -117,7 +124,9 @@ def export_onnx(
         raise SoftCAMError(f"an ONNX file ends in .onnx, found {file.name}.")
     missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(n)]
     if missing:
-        raise SoftCAMError(f"the export needs {', '.join(missing)}: pip install 'softcam[export]'.")
+        raise SoftCAMError(
+            f"the export needs the packages of the extra `export`: pip install {' '.join(missing)}"
+        )
     both, size = _prepared(model, image_size)
     with atomic_path(file) as temporary:
 
@@ -130,18 +139,36 @@ def export_onnx(
 
 
 def _write_onnx(both: _Both, file: Path, size: Size, free: bool) -> None:
+    weight = sum(t.numel() * t.element_size() for t in both.state_dict().values())
+    if weight > LARGEST:
+        raise SoftCAMError(f"its weights, {weight / 2**30:.1f} GiB, are too many for one ONNX file")
     with _hushed():
-        torch.onnx.export(
+        program = torch.onnx.export(
             both,
             (_images((2, 3, *size)),),
-            file,
             input_names=["images"],
             output_names=["logits", "maps"],
             dynamic_shapes=(_free(free),),
             dynamo=True,
-            external_data=False,
             verbose=False,
         )
+        assert program is not None
+        program.model.metadata_props.update(_metadata(both.model, size, free))
+        program.save(file)
+
+
+def _metadata(model: SoftCAM, size: Size, free: bool) -> dict[str, str]:
+    """ONNX allows words only."""
+    kind = model.conversion.kind if model.conversion else "none"
+    return {
+        "softcam_version": __version__,
+        "link": model.link,
+        "class_names": json.dumps(model.class_names),
+        "conversion": kind,
+        "image_size": json.dumps(size),
+        "dynamic_size": json.dumps(free),
+        "notice": NOTICE,
+    }
 
 
 def _runtime(file: Path) -> Callable[[Tensor], Outputs]:
@@ -158,13 +185,20 @@ def _runtime(file: Path) -> Callable[[Tensor], Outputs]:
 def _prepared(model: SoftCAM, image_size: int | Size | None) -> tuple[_Both, Size]:
     if not isinstance(model, SoftCAM):
         raise SoftCAMError(f"expected a SoftCAM, found a {type(model).__name__}: to_softcam it.")
-    size = image_size or model.image_size or 224
+    size = model.image_size or _fixed_size(model) or 224 if image_size is None else image_size
     height, width = (size, size) if isinstance(size, int) else size
     for side in (height, width):
         as_integer("the image size", side, 1, 10**5)
     copied = own_copy(model).to("cpu", torch.float32).to(memory_format=torch.contiguous_format)
     both = _Both(cast(SoftCAM, copied)).eval()
     return both.requires_grad_(False), (height, width)
+
+
+def _fixed_size(model: SoftCAM) -> Size | None:
+    """(height, width) in pixels that a network with position tables was built for."""
+    net = getattr(model.backbone, "net", model.backbone)
+    size = getattr(getattr(net, "patch_embed", None), "img_size", None)
+    return (int(size[0]), int(size[1])) if size else None
 
 
 def _free(size: bool) -> dict[int, Any]:
@@ -185,11 +219,14 @@ def _checked(
         try:
             with quiet(), torch.no_grad():
                 program = trace(free)
-                return program, _compared(both, runner(program), size, free, note)
+                exported = _compared(both, runner(program), size, free, note)
+            if note:
+                log.warning("exported for images of %dx%d px only: %s.", *size, note)
+            return program, exported
         except SoftCAMError as error:
             note = str(error)
         except Exception as error:  # exporters raise whatever the network's code leads them to
-            note = f"{type(error).__name__}: {_first_line(error)}"
+            note = f"{type(error).__name__}: {first_line(error).rstrip('.')[:200]}"
     mend = " Ask for a fixed size with dynamic_size=False." if dynamic_size else ""
     raise SoftCAMError(f"this network cannot be exported at {size[0]}x{size[1]} px: {note}.{mend}")
 
@@ -252,7 +289,3 @@ def _hushed() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")[:200]

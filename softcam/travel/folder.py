@@ -1,7 +1,8 @@
 """A model as a folder: model.safetensors, config.json and README.md, as on the Hugging Face Hub.
 
 config.json is written last and holds the digest of the weights, so that a folder is whole or says
-that it is not. Weights are safetensors; a pickle is refused, never read.
+that it is not. Weights are safetensors; a pickle is refused, never read. What is read must give the
+logits again that it gave when it was saved (`softcam.travel.sample`).
 """
 
 from __future__ import annotations
@@ -9,42 +10,27 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
-from softcam import stored
-from softcam.common import (
-    SoftCAMError,
-    __version__,
-    as_integer,
-    choose,
-    read_json,
-    write_json,
-    write_text,
-)
+from softcam.common import SoftCAMError, choose, write_json, write_text
 from softcam.convert import to_softcam
-from softcam.evidence import Conversion, SoftCAM
+from softcam.evidence import SoftCAM
 from softcam.proof import own_copy, quiet
 from softcam.travel import hub
 from softcam.travel.card import model_card
-from softcam.travel.recipe import (
-    architecture_of,
-    head_width_of,
-    parse_architecture,
-    rebuilt,
-)
-from softcam.travel.weights import fill, read_state, refuse_pickles, write_state
-from softcam.wrappers import Normalize
+from softcam.travel.config import CONFIG, Config, config_of, read_config
+from softcam.travel.guess import architecture_of
+from softcam.travel.recipe import parse_architecture, rebuilt
+from softcam.travel.sample import difference
+from softcam.travel.weights import WEIGHTS, fill, read_state, refuse_pickles, write_state
 
 __all__ = ["from_pretrained", "push_to_hub", "save_pretrained"]
 
 log = logging.getLogger(__name__)
 
-CONFIG, WEIGHTS = hub.FILES
-FORMAT = 1
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 NET = (
     "give it with net=: SoftCAM.from_pretrained(folder, net=your_network), the classifier that was "
@@ -85,7 +71,7 @@ def save_pretrained(
     if not isinstance(model, SoftCAM):
         raise SoftCAMError(f"expected a SoftCAM, found a {type(model).__name__}: to_softcam it.")
     folder = Path(folder)
-    config = _config(model, class_names, image_size)
+    config = config_of(model, class_names, image_size)
     config["architecture"] = _named(model, architecture)
     config["sha256"] = write_state(folder / WEIGHTS, model)
     if not (folder / "README.md").exists():
@@ -107,35 +93,25 @@ def from_pretrained(source: str | Path, *, net: nn.Module | None = None, **optio
 
     Raises:
         SoftCAMError: no such folder, a file that is missing, damaged or of another version, a
-            pickle, or a network that these weights do not fit.
+            pickle, or a network that these weights do not fit or that gives other logits.
     """
     folder = _found(source, options)
-    file, record = folder / CONFIG, _record(folder)
-
-    def read(name: str, how: Any) -> Any:
-        return stored.read_field(folder, record, name, how)
-
-    classes = read("num_classes", lambda v: as_integer("num_classes", v, 1, 10**7))
-    width = read("head_width", lambda v: v and as_integer("head_width", v, 1, 10**7))
-    architecture = read("architecture", lambda v: parse_architecture(v) if v else None)
-    normalize = read("normalize", lambda v: Normalize(*(stored.normalisation(v) or ())))
-    link = read("link", lambda v: choose("link", v, ("softmax", "sigmoid")))
-    conversion = read("conversion", _conversion)
-    names = read("class_names", lambda v: stored.words(v) if v else None)
-    size = read("image_size", _size)
-    digest = read("sha256", stored.text)
-    state = read_state(folder / WEIGHTS, digest)
-    if net is not None:
-        model = _around(net, classes, width)
-    elif architecture is None:
-        raise SoftCAMError(f"{file} names no network, for it was one of your own: {NET}.")
-    else:
-        model = rebuilt(architecture, classes, width)
+    config = read_config(folder)
+    state = read_state(folder / WEIGHTS, config.sha256)
+    model = _built(folder, config) if net is None else _around(net, config)
     fill(model, state, folder)
-    model.normalize = normalize.to(model.get_classifier().weight.device)
-    model.link, model.conversion = link, conversion
-    model.class_names, model.image_size = names, size
-    model.architecture = architecture.plain() if architecture else None
+    model.normalize = config.normalize.to(model.get_classifier().weight.device)
+    model.link, model.conversion = config.link, config.conversion
+    model.class_names, model.image_size = config.class_names, config.image_size
+    model.architecture = config.architecture.plain() if config.architecture else None
+    other = difference(model, config.sample) if config.sample else ""
+    if other:
+        raise SoftCAMError(
+            f"the weights in {folder} fit the network and yet it is another one than was saved: "
+            f"{other}. What holds no weights differs, such as a stride, a padding or an "
+            "activation (after finer_maps give net=finer_maps(...)), or another version of its "
+            "package."
+        )
     return model.eval()
 
 
@@ -162,29 +138,6 @@ def push_to_hub(
     return hub.upload(lambda folder: save_pretrained(model, folder, **kept), repo_id, **options)  # type: ignore[arg-type]
 
 
-def _config(
-    model: SoftCAM, names: Sequence[str] | None, size: int | tuple[int, int] | None
-) -> dict[str, Any]:
-    classes = model.get_classifier().out_channels
-    names = model.class_names if names is None else names
-    expected = {classes, 2} if classes == 1 and model.link == "sigmoid" else {classes}
-    if isinstance(names, str) or (names is not None and len(names) not in expected):
-        raise SoftCAMError(f"the model has {classes} logits, found the class names {names!r}.")
-    size = (size, size) if isinstance(size, int) else size or model.image_size
-    return {
-        "softcam_format": FORMAT,
-        "softcam_version": __version__,
-        "library_name": "softcam",
-        "num_classes": classes,
-        "class_names": None if names is None else [str(name) for name in names],
-        "image_size": None if size is None else list(_size(list(size)) or ()),
-        "normalize": model.normalize.values(),
-        "link": model.link,
-        "conversion": asdict(model.conversion) if model.conversion else None,
-        "head_width": head_width_of(model),
-    }
-
-
 def _named(model: SoftCAM, said: str | Mapping[str, Any] | None) -> dict[str, Any] | None:
     if said is not None:
         found, reason = architecture_of(model, parse_architecture(said))
@@ -199,6 +152,8 @@ def _named(model: SoftCAM, said: str | Mapping[str, Any] | None) -> dict[str, An
 
 
 def _found(source: str | Path, options: Mapping[str, Any]) -> Path:
+    for name in options:
+        choose("option", name, ("net", *hub.OPTIONS))
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
@@ -213,48 +168,22 @@ def _found(source: str | Path, options: Mapping[str, Any]) -> Path:
     raise SoftCAMError(f"there is no folder {folder}, and a name on the Hub is 'owner/name'.")
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def _built(folder: Path, config: Config) -> SoftCAM:
+    """The network that the folder names, with random weights."""
     file = folder / CONFIG
-    if not file.is_file():
-        for other in sorted(folder.iterdir()):
-            refuse_pickles(other)
-        raise SoftCAMError(f"{folder} has no {CONFIG}: it is no folder of save_pretrained.")
-    record = read_json(file)
-    version = record.get("softcam_format")
-    if version is None:
-        raise SoftCAMError(f"{file} says no 'softcam_format': it is not of save_pretrained.")
-    if version != FORMAT:
-        raise SoftCAMError(
-            f"{file} has format {version!r} (softcam {record.get('softcam_version')}), this "
-            f"softcam {__version__} reads format {FORMAT}: install the version that wrote it."
-        )
-    return record
+    if config.architecture is None:
+        raise SoftCAMError(f"{file} names no network, for it was one of your own: {NET}.")
+    try:
+        return rebuilt(config.architecture, config.num_classes, config.head_width)
+    except SoftCAMError as error:
+        raise SoftCAMError(f"the architecture in {file} cannot be built: {error}") from error
 
 
-def _conversion(value: Any) -> Conversion | None:
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise TypeError(f"expected an object, found {value!r}")
-    known = {each.name for each in fields(Conversion)}
-    values: dict[str, Any] = {key: each for key, each in value.items() if key in known}
-    values["notes"] = tuple(values["notes"])
-    return Conversion(**values)
-
-
-def _size(value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    height, width = (as_integer("the image size", each, 1, 10**6) for each in value)
-    return height, width
-
-
-def _around(net: nn.Module, classes: int, head_width: int | None) -> SoftCAM:
+def _around(net: nn.Module, config: Config) -> SoftCAM:
+    """A copy of a network that was given, converted as the one that was saved."""
     if isinstance(net, SoftCAM):
-        copied = own_copy(net)
-        assert isinstance(copied, SoftCAM)
-        return copied
+        return cast(SoftCAM, own_copy(net))
     with quiet():
-        if head_width is None:
-            return to_softcam(net, num_classes=classes)
-        return to_softcam(net, num_classes=classes, head_width=head_width)
+        if config.head_width is None:
+            return to_softcam(net, num_classes=config.num_classes)
+        return to_softcam(net, num_classes=config.num_classes, head_width=config.head_width)

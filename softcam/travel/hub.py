@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from softcam.common import SoftCAMError
+from softcam.proof import first_line
+from softcam.travel.config import CONFIG
+from softcam.travel.weights import WEIGHTS
 
-__all__ = ["FILES", "download", "upload"]
+__all__ = ["FILES", "OPTIONS", "download", "upload"]
 
-FILES = ("config.json", "model.safetensors")
+FILES = (CONFIG, WEIGHTS)
+OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 
 
 def download(repo_id: str, **options: Any) -> Path:
@@ -23,7 +27,7 @@ def download(repo_id: str, **options: Any) -> Path:
 
     Args:
         repo_id: `owner/name`.
-        options: of the mixin: revision, token, cache_dir, force_download, local_files_only.
+        options: of the mixin, those in `OPTIONS`.
 
     Raises:
         SoftCAMError: the repository, one of the two files, or the network is not there.
@@ -34,8 +38,8 @@ def download(repo_id: str, **options: Any) -> Path:
     except Exception as error:  # the Hub's errors share no base class
         raise SoftCAMError(
             f"{repo_id!r} is no folder here, and cannot be had from the Hugging Face Hub "
-            f"({type(error).__name__}: {_first_line(error)}). Check the name and the network; the "
-            f"repository must hold {' and '.join(FILES)} (pickles are not read)."
+            f"({type(error).__name__}: {first_line(error).rstrip('.')}). Check the name and the "
+            f"network; the repository must hold {' and '.join(FILES)} (pickles are not read)."
         ) from error
     return folder
 
@@ -58,7 +62,7 @@ def upload(write: Callable[[Path], object], repo_id: str, **options: Any) -> str
     except Exception as error:
         raise SoftCAMError(
             f"{repo_id!r} cannot be written on the Hugging Face Hub ({type(error).__name__}: "
-            f"{_first_line(error)}): log in with `hf auth login`, or copy a folder of "
+            f"{first_line(error).rstrip('.')}): log in with `hf auth login`, or copy a folder of "
             "save_pretrained there yourself."
         ) from error
 
@@ -81,7 +85,3 @@ def _parcel() -> Any:
             return cls(Path(paths[0]).parent)
 
     return Parcel
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")

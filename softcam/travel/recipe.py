@@ -1,37 +1,34 @@
-"""How a network is built by name: read off the network, and proved by building it again.
-
-A timm network knows its name but not the options it was made with, and a torchvision network knows
-neither. So a name is only ever a guess, the caller's or ours: the network is built and converted
-again, gets the same (shaken) weights, and must give the same maps. Otherwise the guess is wrong.
-"""
+"""How a network is built by name, and whether what was built is the same network."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from softcam.backbones import build_net, parse_model_name
-from softcam.bagnet import BAGNETS, BagNet
+from softcam.bagnet import BAGNETS
 from softcam.bcos import BCOS
-from softcam.common import SoftCAMError, UnknownNameError
+from softcam.common import SoftCAMError, UnknownNameError, as_integer
 from softcam.convert import to_softcam
 from softcam.evidence import SoftCAM
+from softcam.finer import finer_maps
 from softcam.proof import probe_copy, probe_inputs, quiet
 
 __all__ = [
+    "TORCHVISION",
     "Architecture",
-    "architecture_of",
     "build",
     "differences",
     "head_width_of",
     "parse_architecture",
     "rebuilt",
+    "torchvision_net",
 ]
 
 TOLERANCE = 1e-5  # of the largest evidence; the two are one function, computed alike
@@ -47,21 +44,24 @@ class Architecture:
     Attributes:
         name: a model name of `softcam.backbones`, or `torchvision:NAME`.
         options: further keywords of timm's `create_model` or of torchvision's builder.
+        finer: pixels a cell where `finer_maps` was called on the result; None where it was not.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    finer: int | None = None
 
     def plain(self) -> dict[str, Any]:
         """What config.json holds."""
-        return asdict(self)
+        finer = {} if self.finer is None else {"finer": self.finer}
+        return {"name": self.name, "options": dict(self.options), **finer}
 
 
 def parse_architecture(value: str | Mapping[str, Any] | Architecture) -> Architecture:
     """The architecture that a caller or a config.json names.
 
     Args:
-        value: a name, or an object with `name` and perhaps `options`.
+        value: a name, or an object with `name` and perhaps `options` and `finer`.
 
     Raises:
         SoftCAMError: another form, or options that no model may be built with.
@@ -70,11 +70,11 @@ def parse_architecture(value: str | Mapping[str, Any] | Architecture) -> Archite
         value = value.plain()
     if isinstance(value, str):
         value = {"name": value}
-    whole = isinstance(value, Mapping) and not set(value) - {"name", "options"}
+    whole = isinstance(value, Mapping) and not set(value) - {"name", "options", "finer"}
     options = (value.get("options") or {}) if whole else None
     if not isinstance(options, Mapping) or not isinstance(value.get("name"), str):
         raise SoftCAMError(
-            "an architecture is a model name, or an object with 'name' and 'options', "
+            "an architecture is a model name, or an object with 'name', 'options' and 'finer', "
             f"found {value!r}."
         )
     refused = [key for key in options if not isinstance(key, str) or REFUSED.fullmatch(key)]
@@ -90,7 +90,10 @@ def parse_architecture(value: str | Mapping[str, Any] | Architecture) -> Archite
             f"the options of {value['name']!r} cannot be written as JSON ({error}): give numbers, "
             "words and lists, or save without an architecture."
         ) from error
-    return Architecture(value["name"], dict(options))
+    finer = value.get("finer")
+    if finer is not None:
+        as_integer("finer, the pixels a cell,", finer, 1, 10**4)
+    return Architecture(value["name"], dict(options), finer)
 
 
 def build(architecture: Architecture, num_classes: int) -> nn.Module:
@@ -103,7 +106,7 @@ def build(architecture: Architecture, num_classes: int) -> nn.Module:
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in architecture.options.items()}
     try:
         if name.startswith(TORCHVISION):
-            return _torchvision(name.removeprefix(TORCHVISION), num_classes, options)
+            return torchvision_net(name.removeprefix(TORCHVISION), num_classes, options)
         if not options:
             return build_net(name, num_classes)
         return _timm(name, num_classes, options)
@@ -123,7 +126,12 @@ def _timm(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
     return net
 
 
-def _torchvision(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
+def torchvision_net(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
+    """One of torchvision's classification networks, with random weights.
+
+    Raises:
+        UnknownNameError: no such network.
+    """
     import torchvision
 
     known = torchvision.models.list_models(module=torchvision.models)
@@ -151,7 +159,7 @@ def rebuilt(architecture: Architecture, num_classes: int, head_width: int | None
     with quiet():
         net = build(architecture, num_classes)
         model = to_softcam(net) if head_width is None else to_softcam(net, head_width=head_width)
-    return model.eval()
+    return finer_maps(model.eval(), architecture.finer) if architecture.finer else model.eval()
 
 
 def head_width_of(model: SoftCAM) -> int | None:
@@ -160,30 +168,6 @@ def head_width_of(model: SoftCAM) -> int | None:
         return None
     first = next(m for m in model.evidence.modules() if isinstance(m, nn.Conv2d))
     return first.out_channels
-
-
-def architecture_of(model: SoftCAM, said: Architecture | None) -> tuple[Architecture | None, str]:
-    """The architecture that gives this model again.
-
-    Args:
-        model: any SoftCAM.
-        said: what the caller, or the folder it came from, says; None looks for itself.
-
-    Returns:
-        The architecture, or None; and then the reason.
-    """
-    reason = f"{_kind(model)} does not say by what name it is built"
-    for architecture in [said] if said else _candidates(model):
-        try:
-            classes = model.get_classifier().out_channels
-            other = rebuilt(architecture, classes, head_width_of(model))
-            reason = differences(model, other)
-        except SoftCAMError as error:
-            reason = str(error)
-        if not reason:
-            return architecture, ""
-        reason = f"built as {architecture.name!r} it is another network: {reason}"
-    return None, reason
 
 
 def differences(model: SoftCAM, other: SoftCAM) -> str:
@@ -216,78 +200,3 @@ def differences(model: SoftCAM, other: SoftCAM) -> str:
             far = float((expected - found).abs().max() / expected.abs().max().clamp(min=1e-12))
             return "" if far <= TOLERANCE else f"its maps differ by {far:.2g} of their size"
     return problem
-
-
-def _kind(model: SoftCAM) -> str:
-    return type(getattr(model.backbone, "net", model.backbone)).__name__
-
-
-def _candidates(model: SoftCAM) -> Iterator[Architecture]:
-    net = getattr(model.backbone, "net", None)
-    if isinstance(net, BagNet):
-        yield from _bagnets(net)
-    elif isinstance(net, nn.Module) and getattr(net, "pretrained_cfg", None):
-        yield from _of_timm(net)
-    else:
-        yield from _of_torchvision(model)
-
-
-def _bagnets(net: BagNet) -> Iterator[Architecture]:
-    width = net.conv1.out_channels
-    for size in ("", "t"):
-        yield Architecture(f"bagnet{net.receptive_field}{size}-w{width}")
-
-
-def _of_timm(net: nn.Module) -> Iterator[Architecture]:
-    """timm's name, with the suffixes and options in which `net` differs from the plain network."""
-    name = str(net.pretrained_cfg.get("architecture", ""))  # type: ignore[union-attr, operator]
-    options: dict[str, Any] = {}
-    if getattr(net, "drop_rate", 0):
-        options["drop_rate"] = float(cast(float, net.drop_rate))
-    try:
-        with quiet():
-            plain = build_net(name, 1)
-    except SoftCAMError:
-        return
-    fixed, usual = (
-        getattr(getattr(n, "patch_embed", None), "img_size", None) for n in (net, plain)
-    )
-    if fixed and fixed != usual:
-        options["img_size"] = [int(side) for side in fixed]
-    same = ["-same"] if _same_padding(net) and not _same_padding(plain) else []
-    yield Architecture("".join([name, *_stages(net, plain), *same]), options)
-
-
-def _stages(net: nn.Module, plain: nn.Module) -> Iterator[str]:
-    """The suffixes -wN and -osN, read off timm's table of stages."""
-    ours, usual = (getattr(n, "feature_info", None) for n in (net, plain))
-    if not (isinstance(ours, list) and isinstance(usual, list) and len(ours) == len(usual) > 1):
-        return
-    channels = [[int(stage["num_chs"]) for stage in stages] for stages in (ours, usual)]
-    strides = [int(stages[-1]["reduction"]) for stages in (ours, usual)]
-    if channels[0] != channels[1]:
-        yield f"-w{channels[0][1]}"
-    if strides[0] != strides[1] and strides[0] in (8, 16, 32):
-        yield f"-os{strides[0]}"
-
-
-def _same_padding(net: nn.Module) -> bool:
-    return any(type(module).__name__ == "Conv2dSame" for module in net.modules())
-
-
-def _of_torchvision(model: SoftCAM) -> Iterator[Architecture]:
-    """torchvision's networks of the class that the backbone was cut from, with the same shapes."""
-    import torchvision
-
-    kind = _kind(model).removesuffix("Features")
-    start = "backbone."
-    own = {key: v.shape for key, v in model.state_dict().items() if key.startswith(start)}
-    for name in torchvision.models.list_models(module=torchvision.models):
-        gives = torchvision.models.get_model_builder(name).__annotations__.get("return")
-        if getattr(gives, "__name__", gives) != kind:
-            continue
-        with quiet(), torch.device("meta"):
-            state = _torchvision(name, 1, {}).state_dict()
-        names = {key: key.removeprefix(start) for key in own}
-        if all(names[key] in state and state[names[key]].shape == own[key] for key in own):
-            yield Architecture(TORCHVISION + name)

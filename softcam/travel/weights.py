@@ -11,9 +11,16 @@ from torch import Tensor, nn
 from softcam.backbones import read_weights
 from softcam.common import SoftCAMError, atomic_path, damaged
 
-__all__ = ["fill", "read_state", "refuse_pickles", "write_state"]
+__all__ = ["WEIGHTS", "fill", "read_state", "refuse_pickles", "write_state"]
 
+WEIGHTS = "model.safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+PICKLED = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # zip; bare pickle
+REFUSED = (
+    "A pickle can run code when it is read, and is refused; expected a folder with "
+    "model.safetensors. If you trust it, load it yourself into your network, convert that with "
+    "to_softcam, and call save_pretrained."
+)
 
 
 def write_state(file: Path, model: nn.Module) -> str:
@@ -53,10 +60,16 @@ def read_state(file: Path, digest: str) -> dict[str, Tensor]:
     if not file.is_file():
         for other in sorted(file.parent.iterdir()):
             refuse_pickles(other)
-    state = read_weights(file)
-    if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-        raise damaged(file, "it is not the file that the config.json beside it was written for")
-    return state
+    else:
+        with file.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+            opened.seek(0)
+            if opened.read(4).startswith(PICKLED):
+                raise SoftCAMError(f"{file} is a pickle under another name. {REFUSED}")
+        if found != digest:
+            raise damaged(file, "it is not the file that the config.json beside it was written for")
+    # Copies: what was read is the file itself, mapped into memory, and the file may be replaced.
+    return {key: value.clone() for key, value in read_weights(file).items()}
 
 
 def fill(model: nn.Module, state: dict[str, Tensor], where: Path) -> None:
@@ -80,6 +93,11 @@ def fill(model: nn.Module, state: dict[str, Tensor], where: Path) -> None:
             for key, value in own.items()
             if key in whole and whole[key].shape != value.shape
         ),
+        *(
+            f"type: {key} is {whole[key].dtype}, expected {value.dtype}"
+            for key, value in own.items()
+            if key in whole and whole[key].is_floating_point() != value.is_floating_point()
+        ),
     ]
     if problems:
         shown = "\n  ".join(problems[:10])
@@ -98,12 +116,8 @@ def fill(model: nn.Module, state: dict[str, Tensor], where: Path) -> None:
 
 def refuse_pickles(file: Path) -> None:
     """Raise where a file is a pickle by its name."""
-    if file.suffix in PICKLES:
-        raise SoftCAMError(
-            f"{file} is a pickle, which can run code when it is read, and is refused; expected a "
-            "folder with model.safetensors. If you trust it, load it yourself into your network, "
-            "convert that with to_softcam, and call save_pretrained."
-        )
+    if file.suffix.lower() in PICKLES:
+        raise SoftCAMError(f"{file} is a pickle. {REFUSED}")
 
 
 def _shared(state: dict[str, Tensor]) -> dict[str, str]:

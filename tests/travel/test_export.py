@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import timm
 import torch
 from torch import Tensor, nn
 
 from softcam import SoftCAM
 from softcam.backbones import build_net
 from softcam.common import SoftCAMError
-from softcam.travel import export_onnx, export_program
+from softcam.travel import export, export_onnx, export_program
 from tests.travel.test_folder import NORMALIZE, Own, tiny, trained
 
-WINDOWS = {"embed_dim": 12, "depths": (1, 1), "num_heads": (1, 2), "img_size": 56}
+
+class Deep(nn.Module):
+    """What most networks have: batch norm, pooling, a branch that is added, dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.branch = nn.Conv2d(8, 8, 3, padding=1, groups=2)
+        self.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.norm(self.conv(x)).relu())
+        return self.fc((x + self.branch(x)).relu().mean((2, 3)))
 
 
 class Sized(nn.Module):
@@ -33,11 +48,8 @@ class Sized(nn.Module):
         return self.conv(x).relu()
 
 
-@pytest.mark.parametrize(
-    "net", [lambda: build_net("resnet10t-w8-os8", 3), Own], ids=["timm", "own"]
-)
-def test_a_program_gives_logits_and_maps_at_any_size(net: type[nn.Module]) -> None:
-    model = trained(net())
+def test_a_program_gives_logits_and_maps_at_any_size() -> None:
+    model = trained(Deep())
     program, exported = export_program(model, image_size=64)
     assert exported.dynamic_size and exported.map_difference <= 1e-5 and not exported.note
     for shape in ((1, 3, 64, 64), (4, 3, 96, 72), (5, 3, 65, 131)):
@@ -61,7 +73,7 @@ def test_a_network_of_one_size_keeps_its_batch_free() -> None:
 
 
 def test_an_export_leaves_the_model_as_it_is() -> None:
-    model = tiny().train().half()
+    model = trained(Deep()).train().half()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     export_program(model, image_size=64, dynamic_size=False)
     assert all(module.training for module in model.modules())
@@ -73,10 +85,11 @@ def test_an_export_leaves_the_model_as_it_is() -> None:
 def test_what_cannot_be_exported_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SoftCAMError, match="expected a SoftCAM"):
         export_program(nn.Conv2d(3, 1, 1))
-    with pytest.raises(SoftCAMError, match="the image size"):
-        export_program(tiny(), image_size=-1)
+    for side in (-1, 0, (64, 0)):
+        with pytest.raises(SoftCAMError, match="the image size"):
+            export_program(tiny(), image_size=side)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SoftCAMError, match=r"onnxruntime: pip install 'softcam\[export\]'"):
+    with pytest.raises(SoftCAMError, match="extra `export`: pip install .*onnxruntime"):
         export_onnx(tiny(), tmp_path / "model.onnx")
 
 
@@ -89,7 +102,7 @@ class Drifting(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         z = self.conv(x).relu()
-        return z * 1.001 if torch.compiler.is_exporting() else z
+        return z * 1.001 if torch.compiler.is_compiling() else z
 
 
 def test_an_export_that_differs_is_refused() -> None:
@@ -99,47 +112,83 @@ def test_an_export_that_differs_is_refused() -> None:
         export_program(model, image_size=32)
 
 
-@pytest.mark.parametrize("name", ["conv", "windows"])
-def test_onnxruntime_gives_the_same_logits_and_maps(tmp_path: Path, name: str) -> None:
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    if name == "conv":
-        model, side, others = tiny(), 64, ((1, 3, 64, 64), (3, 3, 96, 72))
-    else:
-        net = timm.create_model("swin_tiny_patch4_window7_224", num_classes=3, **WINDOWS)
-        model, side, others = trained(net), 56, ((1, 3, 56, 56), (3, 3, 56, 56))
-    exported = export_onnx(model, tmp_path / "model.onnx", image_size=side)
-    assert exported.dynamic_size == (name == "conv")
-    assert not list(tmp_path.glob(".*")) and len(list(tmp_path.iterdir())) == 1
+def needs_onnx() -> Any:
+    """onnxruntime, or a skipped test."""
+    for name in ("onnx", "onnxscript"):
+        pytest.importorskip(name, reason="the extra `export` is not installed")
+    return pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+
+
+@pytest.mark.parametrize("free", [True, False], ids=["any size", "one size"])
+def test_onnxruntime_gives_the_same_logits_and_maps(tmp_path: Path, free: bool) -> None:
+    runtime = needs_onnx()
+    model = trained(Deep()) if free else SoftCAM(Sized(32), nn.Conv2d(4, 3, 1), NORMALIZE).eval()
+    model.class_names, model.image_size = ("a", "b", "c"), (32, 32)
+    exported = export_onnx(model, tmp_path / "model.onnx")
+    assert exported.dynamic_size == free and exported.image_size == (32, 32)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     session = runtime.InferenceSession(str(tmp_path / "model.onnx"))
     assert [each.name for each in session.get_inputs()] == ["images"]
     assert [each.name for each in session.get_outputs()] == ["logits", "maps"]
-    for shape in others:
-        x = torch.rand(shape)  # in [0, 1]: the normalisation is inside
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["class_names"]) == ["a", "b", "c"] and said["link"] == "softmax"
+    assert (json.loads(said["image_size"]), json.loads(said["dynamic_size"])) == ([32, 32], free)
+    sizes = [(32, 32), (96, 72), (65, 131)] if free else [(32, 32)]
+    for batch, size in [(b, size) for b in (1, 5) for size in sizes]:
+        x = torch.rand(batch, 3, *size)  # in [0, 1]: the normalisation is inside
         logits, maps = session.run(None, {"images": x.numpy()})
         with torch.no_grad():
-            assert np.abs(logits - model(x).numpy()).max() <= 1e-4
             assert np.abs(maps - model.evidence_maps(x).numpy()).max() <= 1e-4
-    assert model.normalize.values() is not None and len(NORMALIZE) == 2
+        assert np.abs(logits - model(x).detach().numpy()).max() <= 1e-4
+        assert np.abs(maps.mean((2, 3)) - logits).max() <= 1e-5
 
 
-# Of the largest evidence. Rounding to 8 and 11 bits of mantissa, 12 layers deep.
+def test_an_old_file_stays_where_an_export_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_onnx()
+    (tmp_path / "model.onnx").write_text("old")
+    monkeypatch.setattr(export, "LARGEST", 100)
+    with pytest.raises(SoftCAMError, match="GiB, are too many for one ONNX file"):
+        export_onnx(trained(Own()), tmp_path / "model.onnx", image_size=32)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+# The largest difference to float32, of the largest evidence: rounding to 8 and 11 bits of mantissa,
+# 12 layers deep. Measured on this network: 1.2e-2 and 1.4e-3.
 HALF = {torch.bfloat16: 5e-2, torch.float16: 5e-3}
 
 
 @pytest.mark.parametrize("precision", HALF, ids=str)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 def test_half_precision_keeps_the_maps(precision: torch.dtype, layout: torch.memory_format) -> None:
-    model, x = tiny(), torch.rand(4, 3, 64, 64)
+    model, x = tiny(), torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected, logits = model.evidence_maps(x), model(x)
         half = model.to(precision).to(memory_format=layout)
         x = x.to(precision, memory_format=layout)
-        maps, explained = half.evidence_maps(x), half.explain(x)
+        maps, found, explained = half.evidence_maps(x), half(x), half.explain(x)
     assert maps.dtype == precision and maps.isfinite().all()
-    bar = HALF[precision] * expected.abs().max()
-    assert (maps.float() - expected).abs().max() <= bar
-    assert (explained.logits.float() - logits).abs().max() <= bar
+    scale = expected.abs().max()
+    far = (maps.float() - expected).abs().max() / scale
+    assert 0 < far <= HALF[precision], "and not float32 after all"
+    assert (found.float() - logits).abs().max() <= HALF[precision] * scale
+    # The logits are the mean of the maps as they are, but for the rounding of the mean itself.
+    assert torch.equal(explained.logits, found)
+    mean = maps.double().mean((2, 3))
+    assert (mean - found).abs().max() <= torch.finfo(precision).eps * mean.abs().max()
+
+
+def test_autocast_keeps_the_maps() -> None:
+    model, x = tiny(), torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model.evidence_maps(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            maps, logits = model.evidence_maps(x), model(x)
+    far = (maps.float() - expected).abs().max() / expected.abs().max()
+    assert 0 < far <= HALF[torch.bfloat16]
+    mean = maps.double().mean((2, 3))
+    assert (mean - logits).abs().max() <= torch.finfo(torch.bfloat16).eps * mean.abs().max()
 
 
 @pytest.mark.parametrize("name", ["resnet10t-w8-os8", "mobilenetv2_035-same", "bagnet9t-w8"])
@@ -148,5 +197,8 @@ def test_channels_last_gives_the_same_maps(name: str) -> None:
     with torch.no_grad():
         expected = model.evidence_maps(x)
         last = model.to(memory_format=torch.channels_last)
-        found = last.evidence_maps(x.to(memory_format=torch.channels_last))
-    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+        found, logits = (f(x.to(memory_format=torch.channels_last)) for f in (
+            last.evidence_maps, last))  # fmt: skip
+    scale = expected.abs().max()
+    assert (found - expected).abs().max() <= 1e-5 * scale
+    assert (found.mean((2, 3)) - logits).abs().max() <= 1e-6 * scale

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import hashlib
+import io
 import json
 import logging
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +18,13 @@ import pytest
 import timm
 import torch
 import torchvision
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from softcam import BlackBox, SoftCAM, to_softcam
 from softcam.backbones import build_net
 from softcam.common import SoftCAMError
+from softcam.finer import finer_maps
 from softcam.proof import probe_copy
 from softcam.travel import export_onnx, from_pretrained, save_pretrained
 
@@ -56,8 +62,14 @@ def trained(net: nn.Module, **options: Any) -> SoftCAM:
     return model.eval()
 
 
-def tiny() -> SoftCAM:
+@functools.cache
+def _first() -> SoftCAM:
     return trained(build_net("resnet10t-w8-os8", 3))
+
+
+def tiny() -> SoftCAM:
+    """A small converted network, the caller's own."""
+    return copy.deepcopy(_first())
 
 
 def same(first: SoftCAM, second: SoftCAM, size: int = 64) -> bool:
@@ -73,8 +85,8 @@ def same(first: SoftCAM, second: SoftCAM, size: int = 64) -> bool:
         ("resnet10t-w8-os8", {}),
         ("bagnet9t-w8", {}),
         ("mobilenetv2_035-same", {}),
-        ("resnet10t", {"drop_rate": 0.2}),
-        ("torchvision:resnet18", {}),
+        ("resnet10t-w8", {"drop_rate": 0.2}),
+        ("torchvision:shufflenet_v2_x0_5", {}),
     ],
 )
 def test_a_model_says_by_itself_how_it_is_built(
@@ -84,7 +96,7 @@ def test_a_model_says_by_itself_how_it_is_built(
     if kind:
         net = torchvision.models.get_model(plain, weights=None, num_classes=3)
     elif options:
-        net = timm.create_model(plain, num_classes=3, **options)
+        net = timm.create_model("resnet10t", num_classes=3, channels=(8, 16, 32, 32), **options)
     else:
         net = build_net(plain, 3)
     model = trained(net)
@@ -109,10 +121,11 @@ def test_everything_that_a_reader_needs_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_papers_head_and_options_come_back_by_name(tmp_path: Path) -> None:
-    model = trained(torchvision.models.vgg11(num_classes=2), head_width=8)
-    model.save_pretrained(tmp_path, architecture="torchvision:vgg11")
+    options: dict[str, Any] = {"mlp_ratio": 0.002}  # its own head would hold most of the weights
+    model = trained(timm.create_model("vgg11", num_classes=2, **options), head_width=8)
+    model.save_pretrained(tmp_path, architecture={"name": "vgg11", "options": options})
     assert same(model, SoftCAM.from_pretrained(tmp_path))
-    options = {"growth_rate": 4, "block_config": (2, 2, 2)}
+    options = {"growth_rate": 4, "block_config": (1, 1)}
     model = trained(timm.create_model("densenet121", num_classes=3, **options))
     model.save_pretrained(tmp_path, architecture={"name": "densenet121", "options": options})
     assert same(model, SoftCAM.from_pretrained(tmp_path))
@@ -121,7 +134,8 @@ def test_the_papers_head_and_options_come_back_by_name(tmp_path: Path) -> None:
 def test_a_name_that_does_not_give_the_model_is_refused(tmp_path: Path) -> None:
     model = tiny()
     for wrong, message in (
-        ("resnet10t-w8", "its maps are"),  # the same tensors at another stride
+        ("resnet10t-w8-os16", "its maps are"),  # the same tensors at another stride
+        ("resnet10t-w8", "has no backbone"),  # a layer more
         ("resnet10t-w16-os8", "is .* and .*"),
         ("resnet18-w8-os8", "has no backbone"),
         ("resnet10tt", "did you mean"),
@@ -205,10 +219,13 @@ def test_a_folder_that_is_not_whole_is_refused_with_the_reason(folder: Path) -> 
         weights.write_bytes(whole)
         config.write_text(json.dumps(said))
 
-    weights.write_bytes(whole[: len(whole) // 2])
+    for half in (whole[: len(whole) // 2], whole[:3], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
+        weights.write_bytes(half)
+        refused("not the file that the config.json")
+    half = b"\x10" + 7 * b"\0" + b"{}"
+    weights.write_bytes(half)
+    config.write_text(json.dumps(said | {"sha256": hashlib.sha256(half).hexdigest()}))
     refused("cannot be read as safetensors")
-    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    refused("not the file that the config.json")
     weights.unlink()
     refused("no weights file")
     config.write_text(config.read_text()[:100])
@@ -222,21 +239,95 @@ def test_a_folder_that_is_not_whole_is_refused_with_the_reason(folder: Path) -> 
     for key in set(said) - {"softcam_format", "softcam_version", "library_name"}:
         config.write_text(json.dumps({k: v for k, v in said.items() if k != key}))
         refused(f"it has no '{key}'")
-        config.write_text(json.dumps(said | {key: [[-1]]}))
-        refused("config.json is missing or damaged")
+        for value in ([[-1]], "", -1, {"name": 1}):
+            config.write_text(json.dumps(said | {key: value}))
+            refused("config.json is missing or damaged|not the file" if key == "sha256" else key)
+
+
+def test_a_config_that_was_edited_is_refused_where_it_is_wrong(folder: Path) -> None:
+    config = folder / "config.json"
+    said = json.loads(config.read_text())
+    done, sample, normal = said["conversion"], said["sample"], said["normalize"]
+    for key, value, message in (
+        ("class_names", ["a", "b"], "3 logits"),
+        ("class_names", ["a", "b", 3], "expected a word"),
+        ("image_size", [64], "image_size"),
+        ("normalize", [normal[0], [0.1, 0.1, 0.0]], "positive"),
+        ("normalize", [[float("nan")] * 3, normal[1]], "finite"),
+        ("conversion", done | {"kind": "guessed"}, "unknown kind"),
+        ("conversion", done | {"reduction": "8"}, "reduction"),
+        ("conversion", done | {"notes": "one"}, "list of words"),
+        ("conversion", {}, "kind"),
+        ("sample", sample | {"image": [64]}, "sample"),
+        ("architecture", {"name": "../../weights"}, "unknown"),
+        ("architecture", {"name": "hf-hub:someone/something"}, "unknown"),
+        ("architecture", {"name": "local-dir:/tmp"}, "unknown"),
+        ("architecture", {"name": "torchvision:../resnet18"}, "unknown torchvision model"),
+        ("architecture", {"name": "resnet10t", "options": {"channels": "many"}}, "cannot be built"),
+        ("architecture", said["architecture"] | {"finer": -8}, "finer"),
+    ):
+        config.write_text(json.dumps(said | {key: value}))
+        with pytest.raises(SoftCAMError, match=message):
+            from_pretrained(folder)
+
+
+def test_the_same_tensors_in_another_network_are_noticed(folder: Path) -> None:
+    """What holds no weights, a stride, an activation, a padding, must not change in silence."""
+    model = tiny()
+    height, width = json.loads((folder / "config.json").read_text())["sample"]["image"]
+    for other, message in (
+        (build_net("resnet10t-w8-os16", 3), f"its map is {height // 16}x{width // 16} for"),
+        (timm.create_model("resnet10t", num_classes=3, channels=(8, 16, 32, 32), output_stride=8,
+                           act_layer=nn.SiLU), "its logits differ by"),
+    ):  # fmt: skip
+        with pytest.raises(SoftCAMError, match=message):
+            from_pretrained(folder, net=other)
+    assert same(model, from_pretrained(folder, net=build_net("resnet10t-w8-os8", 3)))
+
+
+def test_a_finer_map_comes_back(tmp_path: Path) -> None:
+    coarse = trained(Own())
+    finer = finer_maps(coarse, 2)
+    finer.save_pretrained(tmp_path / "own")
+    assert same(finer, SoftCAM.from_pretrained(tmp_path / "own", net=finer_maps(coarse, 2)))
+    with pytest.raises(SoftCAMError, match=r"its map is .*net=finer_maps"):
+        SoftCAM.from_pretrained(tmp_path / "own", net=coarse)
+    finer = finer_maps(trained(build_net("resnet10t-w8", 3)), 8)
+    finer.save_pretrained(tmp_path / "named")
+    again = SoftCAM.from_pretrained(tmp_path / "named")
+    assert again.architecture == {"name": "resnet10t-w8", "options": {}, "finer": 8}
+    assert same(finer, again) and again.conversion == finer.conversion
+
+
+def replace_weights(folder: Path, data: bytes) -> None:
+    """Put other weights into the folder, with their digest."""
+    (folder / "model.safetensors").write_bytes(data)
+    config = json.loads((folder / "config.json").read_text())
+    config["sha256"] = hashlib.sha256(data).hexdigest()
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 def test_a_missing_and_a_foreign_tensor_are_named(folder: Path) -> None:
-    import hashlib
-
-    state = load_file(folder / "model.safetensors")
+    state = load((folder / "model.safetensors").read_bytes())
+    replace_weights(folder, save(state | {"evidence.bias": torch.zeros(3, dtype=torch.int64)}))
+    with pytest.raises(SoftCAMError, match=r"type: evidence.bias is torch.int64"):
+        from_pretrained(folder)
     state["extra"] = state.pop("evidence.bias")
-    save_file(state, folder / "model.safetensors")
-    config = json.loads((folder / "config.json").read_text())
-    config["sha256"] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    (folder / "config.json").write_text(json.dumps(config))
+    replace_weights(folder, save(state))
     with pytest.raises(SoftCAMError, match=r"missing: evidence.bias\n  unexpected: extra"):
         from_pretrained(folder)
+    replace_weights(folder, save({}))
+    with pytest.raises(SoftCAMError, match=r"missing: "):
+        from_pretrained(folder)
+
+
+def test_a_model_does_not_hang_on_the_file_it_came_from(folder: Path) -> None:
+    model = from_pretrained(folder)
+    file = folder / "model.safetensors"
+    before = copy.deepcopy(model)
+    with file.open("r+b") as opened:  # in place, as no writer of ours does
+        opened.write(bytes(file.stat().st_size))
+    assert same(before, model)
 
 
 class Bomb:
@@ -258,6 +349,16 @@ def test_a_pickle_is_refused_and_never_read(folder: Path, name: str) -> None:
         from_pretrained(folder)
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_pickle_under_another_name_is_refused_and_never_read(folder: Path, zipped: bool) -> None:
+    whole = io.BytesIO()
+    torch.save(Bomb(), whole, _use_new_zipfile_serialization=zipped)
+    for data in (whole.getvalue(), pickle.dumps(Bomb(), protocol=2)):
+        replace_weights(folder, data)
+        with pytest.raises(SoftCAMError, match=r"is a pickle.*refused.*save_pretrained"):
+            from_pretrained(folder)
+
+
 def test_what_cannot_be_saved_or_found_is_said(tmp_path: Path) -> None:
     model = tiny()
     with pytest.raises(SoftCAMError, match="3 logits"):
@@ -268,6 +369,8 @@ def test_what_cannot_be_saved_or_found_is_said(tmp_path: Path) -> None:
         model.save_pretrained(tmp_path, image_size=0)
     with pytest.raises(SoftCAMError, match="expected a SoftCAM"):
         save_pretrained(nn.Linear(1, 1), tmp_path)
+    with pytest.raises(SoftCAMError, match="unknown option 'nett': did you mean 'net'"):
+        from_pretrained(tmp_path, nett=Own())
     with pytest.raises(SoftCAMError, match="there is no folder"):
         from_pretrained(tmp_path / "nowhere")
     (tmp_path / "one.safetensors").write_bytes(b"")
@@ -297,6 +400,7 @@ def test_the_model_card_has_the_notice_and_stays_when_edited(folder: Path) -> No
     assert text.startswith("---\nlibrary_name: softcam\n")
     assert "for teaching and research, not for clinical use" in text.lower()
     assert "resnet10t-w8-os8" in text and "a, b, c" in text
+    assert "mean 0.5 0.4 0.3, std 0.2 0.25 0.3" in text
     card.write_text("my own words", encoding="utf-8")
     model = tiny()
     assert model.conversion is not None
@@ -306,3 +410,17 @@ def test_the_model_card_has_the_notice_and_stays_when_edited(folder: Path) -> No
     card.unlink()
     model.save_pretrained(folder)
     assert "- a note" in card.read_text(encoding="utf-8")
+
+
+def test_what_the_readme_shows_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^## Take a model with you\n+```python\n(.*?)```", text, re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    model = trained(build_net("resnet10t-w8-os8", 2))
+    names: dict[str, Any] = {"model": model}
+    exec(compile(block, "README.md", "exec"), names)
+    assert same(model, names["again"]) and names["again"].class_names == ("healthy", "ill")
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        net, images = names["net"], model.normalize(x)
+        torch.testing.assert_close(net(images), model(x), rtol=0, atol=1e-4)

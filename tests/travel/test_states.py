@@ -20,7 +20,9 @@ from tests.travel.test_folder import NORMALIZE, Own, same, trained
 
 WHOLE = {  # networks that are put together again as they were
     "resnet": lambda: build_net("resnet10t-w8-os8", 3),
-    "dropout": lambda: timm.create_model("resnet10t", num_classes=3, drop_rate=0.25),
+    "dropout": lambda: timm.create_model(
+        "resnet10t", num_classes=3, channels=(8, 16, 32, 32), drop_rate=0.25
+    ),
     "convolution": lambda: timm.create_model(
         "resnetv2_18", num_classes=3, channels=(8, 16, 32, 64)
     ),
@@ -28,7 +30,7 @@ WHOLE = {  # networks that are put together again as they were
 }
 CUT = {  # networks that are cut out of their graph
     "own": Own,
-    "torchvision": lambda: torchvision.models.resnet18(num_classes=3),
+    "torchvision": lambda: torchvision.models.DenseNet(4, (2, 2), 8, num_classes=3),
 }
 ALL = WHOLE | CUT
 
@@ -149,11 +151,12 @@ def test_another_network_is_refused_as_the_black_box() -> None:
 
 
 def test_what_is_not_exact_cannot_be_undone() -> None:
-    paper = to_softcam(torchvision.models.vgg11(num_classes=2), head_width=8)
+    vgg = timm.create_model("vgg11", num_classes=2, mlp_ratio=0.002)
+    paper = to_softcam(vgg, head_width=8)
     with pytest.raises(SoftCAMError, match=r"'paper' cannot be undone.*fresh"):
         to_black_box(paper)
     with pytest.raises(SoftCAMError, match="fresh head"):
-        load_black_box_state(paper, {}, torchvision.models.vgg11(num_classes=2))
+        load_black_box_state(paper, {}, vgg)
     model = to_softcam(Own())
     assert model.conversion is not None
     model.conversion = replace(model.conversion, kind="pointwise")
