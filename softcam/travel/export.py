@@ -87,9 +87,8 @@ def export_program(
     """
     both, size = _prepared(model, image_size)
 
-    def trace(free: bool) -> Any:
-        x = _images((2, 3, *size))
-        return torch.export.export(both, (x,), dynamic_shapes=(_free(free),), strict=False)
+    def trace(free: bool) -> torch.export.ExportedProgram:
+        return _traced(both, size, free)
 
     def runner(program: Any) -> Callable[[Tensor], Outputs]:
         return cast(Callable[[Tensor], Outputs], program.module())
@@ -144,11 +143,10 @@ def _write_onnx(both: _Both, file: Path, size: Size, free: bool) -> None:
         raise SoftCAMError(f"its weights, {weight / 2**30:.1f} GiB, are too many for one ONNX file")
     with _hushed():
         program = torch.onnx.export(
-            both,
-            (_images((2, 3, *size)),),
+            _traced(both, size, free),  # given the module, it would try one way after the other
+            (),
             input_names=["images"],
             output_names=["logits", "maps"],
-            dynamic_shapes=(_free(free),),
             dynamo=True,
             verbose=False,
         )
@@ -201,9 +199,11 @@ def _fixed_size(model: SoftCAM) -> Size | None:
     return (int(size[0]), int(size[1])) if size else None
 
 
-def _free(size: bool) -> dict[int, Any]:
-    dynamic = torch.export.Dim.DYNAMIC
-    return {0: dynamic, 2: dynamic, 3: dynamic} if size else {0: dynamic}
+def _traced(both: _Both, size: Size, free: bool) -> torch.export.ExportedProgram:
+    """The program, with a free batch and perhaps a free size."""
+    axes = (0, 2, 3) if free else (0,)
+    shapes = ({axis: torch.export.Dim.DYNAMIC for axis in axes},)
+    return torch.export.export(both, (_images((2, 3, *size)),), dynamic_shapes=shapes, strict=False)
 
 
 def _checked(
