@@ -29,8 +29,8 @@ Arrays = dict[str, np.ndarray]
 ROW = "row"  # the array that holds the numbers of a piece's rows
 # The rooms that decide a map or what a model says of an occluded image. Data have a fingerprint.
 _DECIDING = (
-    "wrappers", "evidence", "backbones", "proof", "cut", "convert", "metrics", "twins",
-    "explainers", "sanity", "evaluate",
+    "wrappers", "evidence", "backbones", "bagnet", "bcos", "proof", "cut", "convert", "metrics",
+    "twins", "explainers", "sanity", "evaluate",
 )  # fmt: skip
 
 

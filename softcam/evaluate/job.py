@@ -219,12 +219,13 @@ class Job:
     def _sanity(self, subject: Subject, model: Model, question: Question) -> None:
         if not subject.methods or not len(question.occluded):
             return
-        methods = subject.methods
+        images = question.occluded
+        methods = dict.fromkeys(subject.methods, images)
         if self.costly == "sample":
-            methods = examined(subject, model, self._first)
+            methods = examined(subject, model, self._first, images, self.seed)
         redrawn = [m for m in self._kind("sanity") if m.steps is not None]
         if redrawn:
-            with self._bar(f"{subject.name}: sanity", len(methods) * len(question.occluded)) as bar:
+            with self._bar(f"{subject.name}: sanity", sum(map(len, methods.values()))) as bar:
                 add_cascade(
                     self.recorder, subject, model, question, redrawn, self.seed, bar.update, methods
                 )

@@ -7,7 +7,7 @@ or when it was trained on shuffled labels, does not explain the network (sanity)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,17 +140,22 @@ def add_cascade(
     measures: Sequence[Measure],
     seed: int,
     step: Callable[[int], object],
-    methods: Sequence[Explainer],
+    methods: Mapping[Explainer, np.ndarray],
 ) -> None:
-    """Maps of the trained network against those of the same network, drawn anew from the top."""
-    indices = question.occluded
-    for method in methods:
+    """Maps of the trained network against those of the same network, drawn anew from the top.
+
+    Args:
+        methods: which methods, and for each the indices of the images.
+    """
+    for method, indices in methods.items():
         code = method_code(method)
         key = subject.key(method=method.name, function=code, seed=seed, target=question.name)
         root = None if code is None else subject.cache
         shards = Shards.open(root, f"cascade-{method.name}", key, PIECE)
 
-        def compute(rows: np.ndarray, name: str = method.name) -> dict[str, np.ndarray]:
+        def compute(
+            rows: np.ndarray, name: str = method.name, indices: np.ndarray = indices
+        ) -> dict[str, np.ndarray]:
             asked = _asked(subject, question, indices[rows], model)
             return _arrays(cascade(model, *asked, [name], seed=seed, draws=DRAWS).ratios)
 
@@ -164,7 +169,7 @@ def add_label_randomisation(
     models: tuple[Model, Model],
     question: Question,
     measures: Sequence[Measure],
-    methods: Sequence[Explainer],
+    methods: Iterable[Explainer],
 ) -> None:
     """Maps of a network against those of one that was trained on shuffled labels."""
     indices = question.occluded

@@ -108,10 +108,12 @@ def test_no_measure_over_the_whole_split_of_a_sample(asked) -> None:
 
 def test_sanity_of_costly_methods_only_on_the_first_networks(asked) -> None:
     table, _ = evaluate(
-        runs(0, 1), methods=["costly", "grad-cam"], metrics=["cascade-correlation"], limit=2,
-        **QUICK,
+        runs(0, 1), methods=["costly", "dearest", "grad-cam"], metrics=["cascade-correlation"],
+        limit=6, **QUICK,
     )  # fmt: skip
     assert set(rows(table, method="costly")["run_id"]) == {"fake-black-box-s0"}
+    assert set(rows(table, method="costly")["n"]) == {4}, "a few images, however many are asked"
+    assert "dearest" not in set(table["method"])
     assert len(set(rows(table, method="grad-cam")["run_id"])) == 2
 
 
