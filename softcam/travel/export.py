@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4  # in logits, or of the largest of them where that exceeds 1
 LARGEST = 5 * 2**28  # bytes; beyond 1.5 GiB the exporter puts the weights into a second file
+ONE_SIZE = "the network takes one image size only"
 Outputs = tuple[Tensor, Tensor]  # logits (B, C), maps (B, C, h, w)
 Size = tuple[int, int]
 
@@ -227,6 +228,8 @@ def _checked(
             note = str(error)
         except Exception as error:  # exporters raise whatever the network's code leads them to
             note = f"{type(error).__name__}: {first_line(error).rstrip('.')[:200]}"
+            if free and not any(_takes(both, shape) for shape in _other_sizes(size)):
+                note = ONE_SIZE
     mend = " Ask for a fixed size with dynamic_size=False." if dynamic_size else ""
     raise SoftCAMError(f"this network cannot be exported at {size[0]}x{size[1]} px: {note}.{mend}")
 
@@ -235,15 +238,13 @@ def _compared(
     both: _Both, run: Callable[[Tensor], Outputs], size: Size, free: bool, note: str
 ) -> Exported:
     worst, checked = [0.0, 0.0], []
-    for shape in _shapes(size, free):
+    same = [(batch, 3, *size) for batch in (1, 3)]  # two images were traced
+    others = [shape for shape in _other_sizes(size) if free and _takes(both, shape)]
+    if free and not others:
+        raise SoftCAMError(ONE_SIZE)
+    for shape in same + others:
         x = _images(shape)
-        try:
-            expected = both(x)
-        except Exception:
-            if shape[2:] == size:
-                raise
-            continue  # the network itself does not take this size
-        found = run(x)
+        expected, found = both(x), run(x)
         for k, (own, other) in enumerate(zip(expected, found, strict=True)):
             if own.shape != other.shape:
                 raise SoftCAMError(f"it gives {tuple(other.shape)} for {tuple(own.shape)}")
@@ -254,19 +255,21 @@ def _compared(
                 raise SoftCAMError(f"its {what} differ by {far:.2g} at {shape[2]}x{shape[3]} px")
             worst[k] = max(worst[k], far)
         checked.append(shape)
-    if free and {shape[2:] for shape in checked} == {size}:
-        raise SoftCAMError("the network takes one image size only")
     return Exported(free, size, tuple(checked), worst[0], worst[1], note)
 
 
-def _shapes(size: Size, free: bool) -> Iterator[tuple[int, ...]]:
-    """Another batch than the two images traced, and where the size is free a wider image."""
+def _other_sizes(size: Size) -> list[tuple[int, int, int, int]]:
     height, width = size
-    yield 1, 3, height, width
-    yield 3, 3, height, width
-    if free:
-        yield 1, 3, height + 32, width + 64
-        yield 2, 3, height + 7, width + 19
+    return [(1, 3, height + 32, width + 64), (2, 3, height + 7, width + 19)]
+
+
+def _takes(both: _Both, shape: tuple[int, int, int, int]) -> bool:
+    try:
+        with torch.no_grad():
+            both(_images(shape))
+    except Exception:  # a network may raise anything at a size it does not take
+        return False
+    return True
 
 
 def _images(shape: tuple[int, ...]) -> Tensor:
