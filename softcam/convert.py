@@ -11,17 +11,21 @@ Of which kind a network is, is not read off its name: it is cut (`softcam.cut`),
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
+from softcam.copying import computed_weights, hooked_copy, own_copy, untouched
 from softcam.evidence import Conversion, SoftCAM
 from softcam.heads import Evidence
-from softcam.proof import NotThisWay, own_copy, quiet
-from softcam.refusal import nearest_relative, refusal
+from softcam.proof import TOLERANCE, NotThisWay, first_line, probe_inputs, quiet, run
+from softcam.refusal import check_network, nearest_relative, refusal
+from softcam.swap import fresh_last, last_layer
 from softcam.trial import apart, measured, proved
 from softcam.vgg import paper_head
 from softcam.wrappers import BlackBox, Link, Normalize
@@ -66,79 +70,171 @@ def to_softcam(
             names a relative that has one.
     """
     for name, value in (("num_classes", num_classes), ("head_width", head_width)):
-        if value is not None and value < 1:
-            raise SoftCAMError(f"{name} must be at least 1, found {value}.")
+        if value is not None and (type(value) is not int or value < 1):
+            raise SoftCAMError(f"{name} must be at least 1, a whole number, found {value!r}.")
+    check_network(model)
     net, box, wrappers = _unwrapped(model)
+    check_network(net)
     if isinstance(net, SoftCAM):
         raise SoftCAMError("this model is a SoftCAM already: convert the network it was made from.")
-    if box is not None:
-        link, values = link or box.link, box.normalize.values()
-        normalize = normalize if normalize or values is None else (values[0], values[1])
-    training = (box or net).training
-    backbone, evidence, conversion = _converted(net, num_classes, head_width)
-    if wrappers:
+    given = box.normalize if normalize is None and box is not None else normalize
+    with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
+        backbone, evidence, conversion = _converted(net, num_classes, head_width)
+        if num_classes is not None and num_classes != last_layer(evidence).out_channels:
+            backbone, evidence, conversion = fresh_last(backbone, evidence, num_classes, conversion)
         conversion = replace(conversion, notes=(*wrappers, *conversion.notes))
-    if num_classes is not None and num_classes != _last(evidence).out_channels:
-        evidence, conversion = _fresh(evidence, num_classes, conversion)
-    softcam = SoftCAM(backbone, evidence, normalize, link or "softmax", conversion)
-    softcam.normalize.to(_last(evidence).weight.device)
+        link = link or (box.link if box is not None else "softmax")
+        softcam = SoftCAM(backbone, evidence, _normalize(given), link, conversion)
+        softcam.normalize.to(last_layer(evidence).weight.device)
     for module in (softcam, softcam.normalize, *evidence.modules()):
-        module.training = training  # the backbone keeps its own, frozen batch norms included
+        module.training = (box or net).training  # the backbone keeps its own, of frozen layers too
     return softcam
 
 
+def _normalize(given: object) -> Normalize:
+    """A `Normalize` of the model's own."""
+    if given is None:
+        return Normalize()
+    try:
+        values = given.values() if isinstance(given, Normalize) else given
+        if values is None:
+            return Normalize()
+        mean, std = cast(tuple[Sequence[float], Sequence[float]], values)
+        return Normalize(mean, std)
+    except (TypeError, ValueError) as error:
+        raise SoftCAMError(
+            f"normalize is {given!r}: expected (mean, std) with three numbers each, on [0, 1]."
+        ) from error
+
+
 def _unwrapped(model: nn.Module) -> tuple[nn.Module, BlackBox | None, tuple[str, ...]]:
-    """The network inside its wrappers, the black box among them, and notes on the others."""
+    """The network inside its wrappers, one black box for those among them, and notes on others.
+
+    Only wrappers that compute nothing of their own: no class that somebody derived from them.
+    """
     net, notes = model, list[str]()
     box: BlackBox | None = None
-    while True:
-        inside = getattr(net, "_orig_mod", None)  # what torch.compile returns
-        if isinstance(net, BlackBox):
-            box = box or net
+    dynamo = sys.modules.get("torch._dynamo.eval_frame")  # loaded where something was compiled
+    compiled = getattr(dynamo, "OptimizedModule", None)
+    while "forward" not in vars(net) or type(net) is compiled:
+        if type(net) is BlackBox:
+            box = net if box is None else _composed(box, net)
             net = net.net
-        elif isinstance(net, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        elif type(net) in (nn.DataParallel, nn.parallel.DistributedDataParallel):
             notes.append(f"taken out of {type(net).__name__}: wrap the result again to use it")
-            net = net.module
-        elif isinstance(inside, nn.Module):
+            net = cast(nn.Module, net.module)
+        elif type(net) is compiled:
             notes.append("the compiled network's original was converted: compile the result again")
-            net = inside
+            net = cast(nn.Module, net._orig_mod)
         else:
-            return net, box, tuple(notes)
+            break
+    return net, box, tuple(notes)
+
+
+def _composed(outer: BlackBox, inner: BlackBox) -> BlackBox:
+    """One box that normalises as two do, one after the other, with the outer one's link."""
+    first, second = outer.normalize.values(), inner.normalize.values()
+    both = first or second
+    if first and second:
+        (m, s), (n, t) = first, second  # ((x - m) / s - n) / t = (x - (m + s n)) / (s t)
+        mean = [a + b * c for a, b, c in zip(m, s, n, strict=True)]
+        both = mean, [a * b for a, b in zip(s, t, strict=True)]
+    box = BlackBox(nn.Identity(), both, outer.link)
+    return box.train(outer.training)
 
 
 def _converted(
     net: nn.Module, num_classes: int | None, head_width: int
 ) -> tuple[nn.Module, Evidence, Conversion]:
     try:
-        with quiet():
-            cut, head, conversion = proved(net)
-            if conversion.kind == "pointwise":
-                conversion = measured(net, cut, head, conversion)
-        return *apart(own_copy(net), cut, head), conversion
+        with quiet(), untouched(net):
+            return _proved(net)
     except NotThisWay as reason:
         try:
-            return paper_head(net, num_classes, head_width)
+            with untouched(net):
+                return paper_head(net, num_classes, head_width)
         except NotThisWay:
             with quiet():
                 nearest = nearest_relative(net, lambda other: proved(other)[2].kind)
             raise SoftCAMError(refusal(net, str(reason), nearest)) from reason
 
 
-def _fresh(
-    evidence: nn.Conv2d | nn.Sequential, num_classes: int, conversion: Conversion
-) -> tuple[nn.Conv2d | nn.Sequential, Conversion]:
-    """Swap the last layer for a new one with `num_classes` maps."""
-    old = _last(evidence)
-    new = nn.Conv2d(old.in_channels, num_classes, 1).to(old.weight.device, old.weight.dtype)
-    note = (
-        f"a fresh last layer with {num_classes} classes in place of {old.out_channels}; "
-        "the measured difference is that of the network before the swap"
-    )
-    conversion = replace(conversion, notes=(*conversion.notes, note))
-    if isinstance(evidence, nn.Sequential):
-        return nn.Sequential(*list(evidence)[:-1], new), conversion
-    return new, conversion
+def _proved(net: nn.Module) -> tuple[nn.Module, Evidence, Conversion]:
+    try:
+        cut, head, conversion = proved(net)
+        if conversion.kind == "pointwise":
+            conversion = measured(net, cut, head, conversion)
+        backbone, evidence = apart(own_copy(net), cut, head)
+    except (NotThisWay, SoftCAMError):
+        raise
+    except Exception as error:  # a network's own code may raise anything
+        problem = f"{type(error).__name__}: {first_line(error)}"
+        raise NotThisWay(f"converting it raises an error ({problem})") from error
+    notes = list(conversion.notes)
+    if any(True for _ in computed_weights(net)):
+        notes.append(
+            "old weight norm, spectral norm and pruning stay in the backbone; where its head had "
+            "them, the evidence layer has the weights that they gave"
+        )
+    if conversion.kind == "exact":
+        notes += _compared(net, SoftCAM(backbone, evidence))
+    return backbone, evidence, replace(conversion, notes=tuple(notes))
 
 
-def _last(evidence: nn.Conv2d | nn.Sequential) -> nn.Conv2d:
-    return cast(nn.Conv2d, evidence[-1] if isinstance(evidence, nn.Sequential) else evidence)
+def _compared(net: nn.Module, model: SoftCAM) -> tuple[str, ...]:
+    """Compare with the network as it was given: its own weights, and its hooks.
+
+    Returns:
+        Notes on its hooks.
+
+    Raises:
+        NotThisWay: the logits are not the same.
+        SoftCAMError: they are not, and it is its hooks that alter them.
+    """
+    given, hooked, lost = hooked_copy(net)
+    difference = _difference(given, model)
+    named = ", ".join(path or "the network itself" for path in hooked)
+    if difference > TOLERANCE and hooked and _difference(own_copy(net), model) <= TOLERANCE:
+        raise SoftCAMError(
+            f"{type(net).__name__} cannot become a SoftCAM: a forward hook alters its logits "
+            f"(hooks on: {named}), and hooks are left out. Remove it, or do what it does in a "
+            "layer, then convert."
+        )
+    if difference > TOLERANCE:
+        raise NotThisWay(
+            "mean pooling and a linear layer do not give its logits with its own weights: they "
+            f"differ by {difference:.2g} of their scale, and agree with other weights; its logits "
+            "may be limited to a range, or its weights computed before each forward pass"
+        )
+    notes = [f"its forward hooks are left out (on: {named})"] if hooked else []
+    if lost:
+        notes.append(f"{len(lost)} of them cannot be copied, so what they do was not tried")
+    return tuple(notes)
+
+
+def _difference(net: nn.Module, model: SoftCAM) -> float:
+    """Of logits with the weights as they are, as a share of their scale; `net` is used up.
+
+    In float64 where rounding alone may exceed the bar in float32.
+    """
+    found = 0.0
+    for precision in (torch.float32, torch.float64):
+        net = net.to("cpu", precision).eval()
+        copied = own_copy(model).to("cpu", precision).eval()
+        for x in probe_inputs(net, precision):
+            expected = run(net, x)
+            if isinstance(expected, Tensor):
+                break
+        else:
+            return float("inf")
+        logits = run(copied, x)
+        if not isinstance(logits, Tensor) or logits.shape != expected.shape:
+            return float("inf")
+        if not bool(expected.isfinite().all()):
+            return 0.0  # its own weights are of no use, and the probe has agreed
+        scale = float((expected - cast(SoftCAM, copied).bias).abs().max())
+        error = float((logits - expected).abs().max())
+        found = error / max(scale, 1e-3 * float(expected.abs().max()), 1e-30)
+        if found <= TOLERANCE:
+            break
+    return found

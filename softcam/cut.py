@@ -9,26 +9,27 @@ is read off the head, to which the order of the cells must not matter, and the p
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, fx, nn
 
 from softcam.graphs import (
+    Seen,
     described,
+    end_in_logits,
     erase_unneeded,
-    join_modes,
     layer_of,
     logits_of,
     node_named,
-    shapes_of,
-    start_at,
+    seen,
     trace,
 )
-from softcam.layouts import LAYOUTS, Layout, TokenGrid, is_grid, noise_for, to_map, token_stride
-from softcam.proof import NotThisWay, first_line, first_output
+from softcam.layouts import Layout, TokenGrid, is_grid, to_map, token_stride
+from softcam.modes import join_modes
+from softcam.places import before_rearranging, behind, layout_of
+from softcam.proof import NotThisWay, first_output
 
 __all__ = [
     "Cut",
@@ -98,17 +99,6 @@ class Features(nn.Module):
         return z if self.grid is None else self.grid(z, x)
 
 
-class _Head(nn.Module):
-    """`forward_head` as a module, so that it can be traced."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.net.forward_head(z)  # type: ignore[operator]
-
-
 def find_by_verbs(net: nn.Module, x: Tensor) -> Cut:
     """Find Z with timm's verbs: `forward_features` gives it, `forward_head` makes it logits.
 
@@ -128,8 +118,8 @@ def find_by_verbs(net: nn.Module, x: Tensor) -> Cut:
     if not is_grid(z.shape):
         found = ", ".join(map(str, z.shape[1:]))
         raise NotThisWay(f"its features have the shape (B, {found}), which is no map")
-    graph = _traced_head(net, training=False)
-    return _cut_at(net, graph, shapes_of(net, graph, z), x, verbs=True)
+    graph = trace(net, False, "forward_head")
+    return _cut_at(net, graph, seen(net, graph, z), x, verbs=True)
 
 
 def find_by_graph(net: nn.Module, x: Tensor | None = None) -> Cut:
@@ -145,19 +135,19 @@ def find_by_graph(net: nn.Module, x: Tensor | None = None) -> Cut:
     graph = trace(net, training=False)
     if x is None:
         x, _ = first_output(net, net)
-    return _cut_at(net, graph, shapes_of(net, graph, x), x, verbs=False)
+    return _cut_at(net, graph, seen(net, graph, x), x, verbs=False)
 
 
-def _cut_at(
-    net: nn.Module, graph: fx.Graph, shapes: dict[fx.Node, tuple[int, ...]], x: Tensor, verbs: bool
-) -> Cut:
-    node, between = _last_grid(net, graph, shapes)
-    shape = shapes[node]
+def _cut_at(net: nn.Module, graph: fx.Graph, run: Seen, x: Tensor, verbs: bool) -> Cut:
+    end_in_logits(graph)
+    node = before_rearranging(net, graph, run, _last_grid(net, graph, run))
+    _, steps = _back_to(graph, run, lambda other: other is node)
+    shape, between = run.shapes[node], _described(net, steps)
     if node.op == "placeholder" and not verbs:
         raise NotThisWay("no feature map of more than one cell leads to its logits")
     name = None if node.op == "placeholder" else node.name
     try:
-        layout = _layout(fx.GraphModule(net, _behind(graph, name)), shape)
+        layout = layout_of(fx.GraphModule(net, behind(graph, name)), shape)
         stride = 0
         if len(shape) == 3:
             tokens = shape[1 if layout == "BND" else 2]
@@ -165,58 +155,39 @@ def _cut_at(
             if not stride:
                 raise NotThisWay(f"its {tokens} tokens form no grid over the image")
     except NotThisWay as reason:
-        raise NotThisWay(f"{reason}{listed(between)}") from reason
+        raise type(reason)(f"{reason}{listed(between)}") from reason
     return Cut(name, layout, shape, stride, between, verbs)
 
 
-def _last_grid(
-    net: nn.Module, graph: fx.Graph, shapes: dict[fx.Node, tuple[int, ...]]
-) -> tuple[fx.Node, tuple[str, ...]]:
-    """The last tensor of more than one cell that the logits come from, and what follows it."""
-    grids, behind, queue = set[fx.Node](), set[fx.Node](), [logits_of(graph)]
-    while queue:
-        node = queue.pop()
-        if is_grid(shapes.get(node, ())):
-            grids.add(node)
-        elif node in shapes and node not in behind:
-            behind.add(node)
-            queue += node.all_input_nodes
-    steps = [node for node in graph.nodes if node in behind]
-    idle = [n for n in steps if n.op == "get_attr" or isinstance(layer_of(net, n), nn.Identity)]
-    between = tuple(described(net, node) for node in steps if node not in idle)
+def _last_grid(net: nn.Module, graph: fx.Graph, run: Seen) -> fx.Node:
+    """The last tensor of more than one cell that the logits come from."""
+    grids, steps = _back_to(
+        graph, run, lambda n: n.op != "get_attr" and is_grid(run.shapes.get(n, ()))
+    )
     if len(grids) != 1:
         found = f"{len(grids)} feature maps lead" if grids else "no feature map leads"
-        raise NotThisWay(f"{found} to its logits{listed(between)}")
-    return grids.pop(), between
+        raise NotThisWay(f"{found} to its logits{listed(_described(net, steps))}")
+    return grids.pop()
 
 
-@torch.no_grad()
-def _layout(head: nn.Module, shape: tuple[int, ...]) -> Layout:
-    """The layout in which the order of the cells does not matter to the head.
+def _back_to(
+    graph: fx.Graph, run: Seen, stop: Callable[[fx.Node], bool]
+) -> tuple[set[fx.Node], list[fx.Node]]:
+    """The nodes that `stop` is true for, going back from the logits, and those behind, in order."""
+    stops, steps, queue = set[fx.Node](), set[fx.Node](), [logits_of(graph)]
+    while queue:
+        node = queue.pop()
+        if stop(node):
+            stops.add(node)
+        elif node not in run.plain and node not in steps:
+            steps.add(node)
+            queue += node.all_input_nodes
+    return stops, [node for node in graph.nodes if node in steps]
 
-    Raises:
-        NotThisWay: it matters in every layout.
-    """
-    head = copy.deepcopy(head).double()  # rounding is no excuse
-    try:
-        z = noise_for(head, shape)
-        expected = head(z)
-        for layout in LAYOUTS[len(shape)]:
-            cells = to_map(z, layout)
-            order = torch.randperm(cells[0, 0].numel())
-            mixed = cells.flatten(2)[:, :, order].view(cells.shape)
-            back = mixed.movedim(1, -1) if layout.endswith("D") else mixed
-            if torch.allclose(head(back.contiguous()), expected, rtol=1e-4, atol=1e-6):
-                return layout
-        for prefix in (1, 2) if len(shape) == 3 else ():  # tokens that are no cells stand in front
-            tokens, patches = z[:, :prefix], z[:, prefix:]
-            if torch.equal(head(torch.cat([tokens, patches * 2], 1)), expected):
-                raise NotThisWay("its logits are read off a class token, no map is pooled")
-            if torch.allclose(head(torch.cat([tokens, patches.flip(1)], 1)), expected):
-                raise NotThisWay("its logits are read off a class token beside the map")
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise NotThisWay(f"what follows its last map fails ({first_line(error)})") from error
-    raise NotThisWay("what follows its last map does not treat all cells alike, as pooling does")
+
+def _described(net: nn.Module, nodes: Sequence[fx.Node]) -> tuple[str, ...]:
+    idle = [n for n in nodes if n.op == "get_attr" or isinstance(layer_of(net, n), nn.Identity)]
+    return tuple(described(net, node) for node in nodes if node not in idle)
 
 
 def head_graph(net: nn.Module, cut: Cut) -> fx.Graph:
@@ -225,16 +196,9 @@ def head_graph(net: nn.Module, cut: Cut) -> fx.Graph:
     Raises:
         NotThisWay: it needs something else that was computed before Z.
     """
-    graph = _traced_head(net, training=False) if cut.verbs else trace(net, training=False)
-    return _behind(graph, cut.node)
-
-
-def _behind(graph: fx.Graph, node: str | None) -> fx.Graph:
-    """What of `graph` is behind a node, in place; all of it behind None."""
-    next(end for end in graph.nodes if end.op == "output").args = (logits_of(graph),)
-    if node is not None:
-        start_at(graph, node_named(graph, node))
-    return graph
+    graph = trace(net, False, "forward_head" if cut.verbs else "forward")
+    end_in_logits(graph)
+    return behind(graph, cut.node)
 
 
 def cut_features(net: nn.Module, cut: Cut) -> nn.Module:
@@ -246,8 +210,8 @@ def cut_features(net: nn.Module, cut: Cut) -> nn.Module:
     if cut.verbs and cut.node is None:
         return Features(net, cut)
     modes = {name: module.training for name, module in net.named_modules()}
-    traced = _traced_head if cut.verbs else trace
-    train, evaluation = (truncated(traced(net, mode), cut) for mode in (True, False))
+    verb = "forward_head" if cut.verbs else "forward"
+    train, evaluation = (truncated(trace(net, mode, verb), cut) for mode in (True, False))
     for name, module in net.named_modules():
         module.training = modes[name]
     root = join_modes(net, evaluation, train)
@@ -256,7 +220,8 @@ def cut_features(net: nn.Module, cut: Cut) -> nn.Module:
         _lay_out(evaluation, cut)
     part = fx.GraphModule(root, evaluation, type(net).__name__ + "Features")
     for name, module in part.named_modules():
-        module.training = modes.get(name, net.training)
+        owner = name.removesuffix("_mode").removesuffix(".")  # whose mode it tells
+        module.training = modes.get(name, modes.get(owner, net.training))
     return Features(net, cut, part) if cut.verbs else part
 
 
@@ -280,17 +245,6 @@ def truncated(graph: fx.Graph, cut: Cut) -> fx.Graph:
             z = graph.call_method("permute", (z, 0, 3, 1, 2))
     next(node for node in graph.nodes if node.op == "output").args = (z,)
     erase_unneeded(graph, keep=lambda node: node.op == "placeholder")
-    return graph
-
-
-def _traced_head(net: nn.Module, training: bool) -> fx.Graph:
-    """The graph of `forward_head`, with the layers' names as they are in `net`."""
-    root = _Head(net)
-    root.training = net.training
-    graph = trace(root, training)
-    for node in graph.nodes:
-        if node.op in ("call_module", "get_attr"):
-            node.target = str(node.target).removeprefix("net.")
     return graph
 
 

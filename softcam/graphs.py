@@ -1,29 +1,30 @@
-"""The traced graph of a network (`torch.fx`), and how to take a part out of it.
+"""The traced graph of a network (`torch.fx`), what runs in it, and how to take a part out of it.
 
-A trace freezes whether the network is training. `part_up_to` traces both modes and puts the
-question back where they differ; a part behind the last map is only taken in evaluation mode.
+A trace freezes whether the network is training; `softcam.modes` puts the question back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from softcam.proof import NotThisWay, first_line
+from softcam.chance import drawn
+from softcam.proof import NotThisWay, Untraceable, first_line
 
 __all__ = [
+    "Seen",
     "described",
     "dropout_rate",
+    "end_in_logits",
     "erase_unneeded",
-    "join_modes",
     "layer_of",
     "logits_of",
     "node_named",
-    "shapes_of",
+    "seen",
     "start_at",
     "trace",
 ]
@@ -39,68 +40,110 @@ class _Tracer(fx.Tracer):
         return next(m.children(), None) is None or super().is_leaf_module(m, module_qualified_name)
 
 
-class _Mode(nn.Module):
-    """Says at run time what tracing would freeze: whether the network is training."""
+class Seen(fx.Interpreter):
+    """One run of a graph, and what there was to see in it.
 
-    def forward(self) -> bool:
-        return self.training
-
-
-class _Constant(nn.Module):
-    """A tensor that a trace froze, or that its network does not store; it moves with the device."""
-
-    value: Tensor
-
-    def __init__(self, value: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("value", value, persistent=False)
-
-    def forward(self) -> Tensor:
-        return self.value
-
-
-class _Shapes(fx.Interpreter):
-    """Runs a graph and keeps the shape of every tensor, in `shapes`."""
+    Attributes:
+        shapes: of every tensor, by node.
+        plain: values that are no tensors and hold none: sizes, numbers.
+    """
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
         self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.plain: dict[fx.Node, Any] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if isinstance(value, Tensor):
             self.shapes[n] = tuple(value.shape)
+        elif not (isinstance(value, (tuple, list)) and any(isinstance(v, Tensor) for v in value)):
+            self.plain[n] = value
         return value
+
+    def source(self, node: fx.Node) -> tuple[fx.Node, list[fx.Node]] | None:
+        """The one tensor that a tensor is made of, and the nodes that make it, in order."""
+        steps = list[fx.Node]()
+        while not steps or node not in self.shapes:
+            steps.insert(0, node)
+            inputs = [other for other in node.all_input_nodes if other not in self.plain]
+            if len(inputs) != 1:
+                return None
+            node = inputs[0]
+        return node, steps
+
+    @torch.no_grad()
+    def again(self, steps: Sequence[fx.Node], given: fx.Node, z: Tensor) -> Any:
+        """What the last of `steps` gives where the node `given` gives `z`."""
+        values = {**self.plain, given: z}
+        for node in steps:
+            args = fx.node.map_arg(node.args, values.__getitem__)
+            kwargs = fx.node.map_arg(node.kwargs, values.__getitem__)
+            values[node] = getattr(self, node.op)(node.target, args, kwargs)
+        return values[steps[-1]]
 
 
 @torch.no_grad()
-def shapes_of(net: nn.Module, graph: fx.Graph, x: Tensor) -> dict[fx.Node, tuple[int, ...]]:
-    """The shape of every tensor in a run of the graph on `x`, by node.
+def seen(net: nn.Module, graph: fx.Graph, x: Tensor) -> Seen:
+    """Run the graph on `x`.
 
     Raises:
         NotThisWay: what was traced does not hold for a tensor.
     """
-    runner = _Shapes(fx.GraphModule(net, graph))  # which keeps the nodes
+    runner = Seen(fx.GraphModule(net, graph))  # which keeps the nodes
     try:
         runner.run(x)
     except Exception as error:  # whatever a network may raise
         raise NotThisWay(f"its traced graph does not run ({first_line(error)})") from error
-    return runner.shapes
+    return runner
 
 
-def trace(net: nn.Module, training: bool) -> fx.Graph:
-    """The graph of one forward pass in training or evaluation mode; leaves `net` in evaluation.
+class _Whole(nn.Module):
+    """One call of a network as a module, so that its other arguments keep their defaults."""
+
+    def __init__(self, net: nn.Module, verb: str) -> None:
+        super().__init__()
+        self.net, self.verb = net, verb
+
+    def forward(self, x: Tensor) -> Tensor:
+        return getattr(self.net, self.verb)(x)
+
+
+def trace(net: nn.Module, training: bool, verb: str = "forward") -> fx.Graph:
+    """The graph of one call in training or evaluation mode; leaves `net` in evaluation.
+
+    Args:
+        net: constants that the call makes are kept on it as attributes.
+        training: the mode.
+        verb: the method that is called with one tensor.
 
     Raises:
-        NotThisWay: the network cannot be traced.
+        NotThisWay: the network cannot be traced, or draws random numbers that a trace would freeze.
     """
-    net.train(training)
+    root = _Whole(net.train(training), verb)
+    own, before = set(vars(root)), drawn()
     try:
-        return _Tracer().trace(net)
+        graph = _Tracer().trace(root)
     except Exception as error:  # tracing runs the user's code on stand-ins
-        raise NotThisWay(f"torch.fx cannot trace it ({first_line(error)[:160]})") from error
+        raise Untraceable(f"torch.fx cannot trace it ({first_line(error)[:160]})") from error
     finally:
         net.eval()
+    if drawn() != before:
+        raise NotThisWay("its forward pass draws random numbers, which a trace would freeze")
+    names = {name: _unused(net, name, vars(root)[name]) for name in vars(root) if name not in own}
+    for node in graph.nodes:
+        if node.op in ("call_module", "get_attr"):
+            node.target = names.get(node.target, str(node.target).removeprefix("net."))
+    return graph
+
+
+def _unused(net: nn.Module, name: str, value: Any) -> str:
+    """Keep a constant on `net` under a name that it does not have yet."""
+    count, stem = 0, name.rstrip("0123456789")
+    while hasattr(net, f"{stem}{count}"):
+        count += 1
+    setattr(net, f"{stem}{count}", value)
+    return f"{stem}{count}"
 
 
 def logits_of(graph: fx.Graph) -> fx.Node:
@@ -115,6 +158,11 @@ def logits_of(graph: fx.Graph) -> fx.Node:
     if not isinstance(value, fx.Node):
         raise NotThisWay("its output is not one tensor of logits")
     return value
+
+
+def end_in_logits(graph: fx.Graph) -> None:
+    """Leave out whatever else the network returns, in place."""
+    _end(graph).args = (logits_of(graph),)
 
 
 def node_named(graph: fx.Graph, name: str | None) -> fx.Node:
@@ -145,7 +193,9 @@ def start_at(graph: fx.Graph, node: fx.Node) -> None:
     node.replace_all_uses_with(given)
     erase_unneeded(graph, keep=lambda n: n is given)
     if any(n.op == "placeholder" and n is not given for n in graph.nodes):
-        raise NotThisWay("more than one feature map leads to its logits")
+        raise NotThisWay(
+            "its head needs more than one feature map (attention pooling does, with its weights)"
+        )
 
 
 def erase_unneeded(graph: fx.Graph, keep: Callable[[fx.Node], bool]) -> None:
@@ -194,72 +244,3 @@ def described(module: nn.Module, node: fx.Node) -> str:
     if layer is not None:
         return f"{node.target} ({type(layer).__name__})"
     return getattr(node.target, "__name__", str(node.target))
-
-
-def join_modes(net: nn.Module, evaluation: fx.Graph, train: fx.Graph) -> nn.Module:
-    """Make `evaluation` ask for the mode where tracing froze it; constants become layers.
-
-    Returns:
-        `net` with a layer more that knows the mode, and one for each constant; the layers are
-        shared.
-
-    Raises:
-        NotThisWay: the two differ in more than that.
-    """
-    pairs = list(zip(evaluation.nodes, train.nodes, strict=False))
-    same = len(evaluation.nodes) == len(train.nodes)
-    if not same or not all(_same_step(net, e, t) for e, t in pairs):
-        raise NotThisWay("it takes other layers in training than in evaluation")
-    with evaluation.inserting_before(next(iter(evaluation.nodes))):
-        mode = evaluation.call_module("_mode")
-    for e, t in pairs:
-        e.args = _merge(e.args, t.args, mode)
-        e.kwargs = _merge(e.kwargs, t.kwargs, mode)
-    if not mode.users:
-        evaluation.erase_node(mode)
-    layers = {**net._modules, "_mode": _Mode(), **_constants(net, evaluation)}
-    root = nn.Module()
-    root.__dict__.update({**net.__dict__, "_modules": layers})
-    return root
-
-
-def _constants(net: nn.Module, graph: fx.Graph) -> dict[str, nn.Module]:
-    """What `graph` reads that is not in the state dict of `net`, as layers that it then calls.
-
-    A `fx.GraphModule` would make stored buffers of them, with names that no other network has.
-    """
-    read = [node for node in graph.nodes if node.op == "get_attr"]
-    stored = net.state_dict() if read else {}
-    layers = dict[str, nn.Module]()
-    for node in read:
-        if node.target not in stored:
-            value, name = _attribute(net, node), f"_constant{len(layers)}"
-            layers[name] = _Constant(value)
-            node.op, node.target = "call_module", name
-    return layers
-
-
-def _attribute(net: nn.Module, node: fx.Node) -> Tensor:
-    owner, _, name = str(node.target).rpartition(".")
-    value: Tensor = getattr(net.get_submodule(owner), name)
-    return value
-
-
-def _same_step(net: nn.Module, e: fx.Node, t: fx.Node) -> bool:
-    if e.op == t.op == "get_attr" and e.target != t.target:  # a constant that each trace names anew
-        return torch.equal(_attribute(net, e), _attribute(net, t))
-    return (e.op, e.target) == (t.op, t.target)
-
-
-def _merge(e: Any, t: Any, mode: fx.Node) -> Any:
-    if isinstance(e, fx.Node):
-        return e
-    if isinstance(e, (tuple, list)) and type(e) is type(t) and len(e) == len(t):
-        return type(e)(_merge(a, b, mode) for a, b in zip(e, t, strict=True))
-    if isinstance(e, dict) and isinstance(t, dict) and list(e) == list(t):
-        return {key: _merge(e[key], t[key], mode) for key in e}
-    if e is False and t is True:
-        return mode
-    if isinstance(e, slice) or e == t:
-        return e
-    raise NotThisWay("it uses other numbers in training than in evaluation")

@@ -11,8 +11,7 @@ All of this is asked of the head by numbers, on random maps in float64.
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -22,15 +21,15 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from softcam.cut import Cut, head_graph
+from softcam.flat import FEW, cells_of, channels_of, is_affine, is_mean, on_flat_maps, same
 from softcam.graphs import described, dropout_rate, erase_unneeded, layer_of, logits_of
-from softcam.layouts import Layout, from_map, noise_for, to_map
-from softcam.proof import TOLERANCE, NotThisWay, first_line
+from softcam.layouts import Layout, from_map, noise_for
+from softcam.proof import NotThisWay, first_line
 
 __all__ = ["AtEachCell", "Evidence", "Head", "evidence_of", "read_head", "without_head"]
 
 Evidence = nn.Conv2d | nn.Sequential
 CHUNK = 64  # maps at a time when a head is read off
-FEW = 4  # vectors to try a head on; a map has at least two cells, and there are three
 
 
 class AtEachCell(nn.Module):
@@ -62,7 +61,8 @@ class Head:
             as one convolution. `cells`: everything before the classifier at each position.
         mean: it pools by the mean.
         classifier: path of the last linear layer; None where the logits are not its output.
-        keep: share of activations that its dropout keeps.
+        keep: share of activations that its dropout in front of the classifier keeps.
+        lost: its other dropout, which is not carried over, in words.
         pooling: what pools, in words.
         graph: from Z to the logits, with the names that the layers have in the network.
     """
@@ -71,6 +71,7 @@ class Head:
     mean: bool
     classifier: str | None
     keep: float
+    lost: tuple[str, ...]
     pooling: str
     graph: fx.Graph
 
@@ -90,30 +91,50 @@ def read_head(net: nn.Module, cut: Cut) -> Head:
     graph = head_graph(net, cut)
     head = _double(net, graph)
     given = next(iter(graph.nodes))
-    rates = [rate for node in graph.nodes if (rate := dropout_rate(net, node)) is not None]
     users = [node for node in given.users if node.target not in ("size", getattr)]
     classifier = _classifier(net, graph)
     path = None if classifier is None else str(classifier.target)
     pooling = ", ".join(described(net, node) for node in users)
-    keep = math.prod(1 - rate for rate in rates)
 
     with _named_failure():
-        z = noise_for(lambda z: head(from_map(z, cut.layout)), (3, _channels(cut), *_cells(cut)))
-        cells = z.movedim(1, -1).flatten(0, 2)  # (3*h*w, D)
-        v, w = cells[:FEW], cells[-FEW:]
-        flat = _on_flat_maps(head, cut)
-        mean = _same(head(from_map(z, cut.layout)), flat(z.mean((2, 3))))
-        affine = _same(flat(v + w), flat(v) + flat(w) - flat(v * 0))
-        carried = affine and _same(_linear(head, path, v), flat(v))
+        z = noise_for(
+            lambda z: head.forward(from_map(z, cut.layout)), (3, channels_of(cut), *cells_of(cut))
+        )
+        v = z.movedim(1, -1).flatten(0, 2)[-FEW:]  # (FEW, D)
+        flat = on_flat_maps(head, cut)
+        mean = is_mean(lambda z: head.forward(from_map(z, cut.layout)), flat, z)
+        affine = is_affine(flat, z)
+        # Weights that are computed from others (spectral norm) hold for evaluation alone.
+        carried = affine and _is_stored(net, path) and same(_linear(head, path, v), flat(v))
+    keep, lost = _dropout(net, graph, classifier, affine and not carried)
     form: Literal["carried", "folded", "cells"] = "folded" if affine else "cells"
-    found = Head("carried" if carried else form, mean, path, keep, pooling, graph)
+    found = Head("carried" if carried else form, mean, path, keep, lost, pooling, graph)
     if form == "cells" and path is None:
         raise NotThisWay("its logits do not come from one linear layer")
     with _named_failure():
         maps = evidence_of(head, cut, found).eval()(v.T[None, :, :, None])  # (1, C, FEW, 1)
-        if not _same(maps[0, :, :, 0].T, flat(v)):
+        if not same(maps[0, :, :, 0].T, flat(v)):
             raise NotThisWay("on a flat map its head does not give what it gives for one cell")
     return found
+
+
+def _dropout(
+    net: nn.Module, graph: fx.Graph, classifier: fx.Node | None, folded: bool
+) -> tuple[float, tuple[str, ...]]:
+    """The share that the dropout in front of the classifier keeps, and what is not carried over."""
+    before, lost = set[fx.Node](), []
+    keep, queue = 1.0, [] if classifier is None or folded else [classifier]
+    while queue:
+        node = queue.pop()
+        before.add(node)
+        queue += [other for other in node.all_input_nodes if other not in before]
+    for node in graph.nodes:
+        rate = dropout_rate(net, node)
+        if rate and node in before:
+            keep *= 1 - rate
+        elif rate:
+            lost.append(f"{described(net, node)} of {rate:g}")
+    return keep, tuple(lost)
 
 
 def evidence_of(net: nn.Module, cut: Cut, head: Head) -> Evidence:
@@ -182,11 +203,14 @@ def _end_before_classifier(net: nn.Module, graph: fx.Graph) -> None:
 
 def _as_convolution(classifier: nn.Linear | nn.Conv2d) -> nn.Conv2d:
     """A linear layer as a 1x1 convolution, with its weights and whether they are frozen."""
-    old = classifier
+    old = copy.deepcopy(classifier).eval()  # where spectral norm takes no step
+    with torch.no_grad():
+        old(torch.zeros_like(classifier.weight[:1]))  # hooks may make the weights from others
     conv = _empty(old.weight, old.bias is not None)
+    trained = [p.requires_grad for name, p in old.named_parameters() if "bias" not in name]
     with torch.no_grad():
         conv.weight.copy_(old.weight.reshape(conv.weight.shape))
-        conv.weight.requires_grad = old.weight.requires_grad
+        conv.weight.requires_grad = any(trained)
         if old.bias is not None and conv.bias is not None:
             conv.bias.copy_(old.bias)
             conv.bias.requires_grad = old.bias.requires_grad
@@ -196,8 +220,8 @@ def _as_convolution(classifier: nn.Linear | nn.Conv2d) -> nn.Conv2d:
 @torch.no_grad()
 def _folded(net: nn.Module, cut: Cut, graph: fx.Graph) -> nn.Conv2d:
     """W and b of an affine head, read off in float64: h(0) = b, h(e_i) - b = column i of W."""
-    flat = _on_flat_maps(_double(net, graph), cut)
-    unit = torch.eye(_channels(cut), dtype=torch.float64)
+    flat = on_flat_maps(_double(net, graph), cut)
+    unit = torch.eye(channels_of(cut), dtype=torch.float64)
     bias = flat(unit[:1] * 0)  # (1, C)
     weight = torch.cat([flat(some) for some in torch.split(unit, CHUNK)]) - bias  # (D, C)
     paths = {str(node.target) for node in graph.nodes if node.op == "call_module"}
@@ -217,20 +241,8 @@ def _empty(like: Tensor, bias: bool) -> nn.Conv2d:
     return conv.to(like.dtype)
 
 
-def _channels(cut: Cut) -> int:
-    return cut.shape[-1 if cut.layout.endswith("D") else 1]
-
-
-def _cells(cut: Cut) -> tuple[int, int]:
-    """(h, w), or (N, 1) for tokens, as the probe image had."""
-    cells = to_map(torch.empty(cut.shape, device="meta"), cut.layout).shape[2:]
-    return cells[0], cells[1] if len(cells) == 2 else 1
-
-
-def _on_flat_maps(head: nn.Module, cut: Cut) -> Callable[[Tensor], Tensor]:
-    """The head as a function (n, D) to (n, C): of maps that have one value in all cells."""
-    cells = _cells(cut)
-    return lambda v: head(from_map(v[:, :, None, None].expand(-1, -1, *cells), cut.layout))
+def _is_stored(net: nn.Module, path: str | None) -> bool:
+    return path is not None and "weight" in net.get_submodule(path)._parameters
 
 
 def _linear(head: nn.Module, path: str | None, v: Tensor) -> Tensor | None:
@@ -240,12 +252,6 @@ def _linear(head: nn.Module, path: str | None, v: Tensor) -> Tensor | None:
     layer = cast(nn.Linear | nn.Conv2d, head.get_submodule(path))
     weight = layer.weight.flatten(1)
     return F.linear(v, weight, layer.bias) if weight.shape[1] == v.shape[1] else None
-
-
-def _same(found: Tensor | None, expected: Tensor) -> bool:
-    if found is None or found.shape != expected.shape:
-        return False
-    return float((found - expected).abs().max()) <= TOLERANCE * float(expected.abs().max())
 
 
 @contextmanager

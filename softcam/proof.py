@@ -8,31 +8,32 @@ are the same function and not only the same numbers at one lucky point.
 
 from __future__ import annotations
 
-import copy
 import math
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from softcam.common import SoftCAMError
+from softcam.chance import Dropouts, reseed
+from softcam.copying import own_copy
 
 __all__ = [
     "TOLERANCE",
     "Answers",
-    "Dropouts",
     "NotThisWay",
+    "CellsLeftOut",
+    "Untraceable",
     "answers",
     "cell_size",
+    "every_answer",
     "first_line",
     "first_output",
     "is_even",
     "logit_difference",
-    "own_copy",
     "probe_copy",
     "probe_inputs",
     "quiet",
@@ -43,53 +44,20 @@ __all__ = [
 TOLERANCE = 1e-5  # of the logit scale, max |logit - bias|
 NON_SQUARE = ((64, 128), (128, 96))  # small ones are quick
 OBLONG = (128, 384)
-SQUARE = (224, 299, 256, 384, 512, 64, 32)
+SQUARE = (224, 299, 256, 384, 512, 64, 32, 128, 160, 192, 320, 448)
 FINE = 4  # cells along a side of a square map, from which on the borders count little
-_DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d)
 
 
 class NotThisWay(Exception):
     """One way of converting does not fit this network; the message says why."""
 
 
-class Dropouts(TorchFunctionMode):
-    """While active no activation is dropped.
-
-    Dropout is the one random thing that sits on different sides of the pooling in the two
-    networks, so it is switched off to compare them in training mode.
-    """
-
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func not in _DROPOUTS:
-            return func(*args, **kwargs)
-        return args[0] if args else kwargs["input"]
+class Untraceable(NotThisWay):
+    """The network cannot be traced, which says nothing of what it is."""
 
 
-def own_copy(net: nn.Module) -> nn.Module:
-    """A deep copy that shares nothing with the original, without the hooks someone hung on it.
-
-    Hooks that belong to torch (weight norm, spectral norm) are part of the function and stay.
-    """
-    try:
-        copied = copy.deepcopy(net)
-    except (RuntimeError, TypeError) as error:
-        raise SoftCAMError(
-            f"{type(net).__name__} cannot be copied ({str(error).splitlines()[0]}): delete tensors "
-            "of an earlier forward pass that are kept as attributes, then convert."
-        ) from error
-    for module in copied.modules():
-        for hooks in _hook_tables(module):
-            for key, hook in list(hooks.items()):
-                if not type(hook).__module__.startswith("torch."):
-                    del hooks[key]
-    return copied
+class CellsLeftOut(NotThisWay):
+    """At this image size the head does not read all cells; it may at another."""
 
 
 def probe_copy(net: nn.Module, precision: torch.dtype = torch.float32) -> nn.Module:
@@ -142,18 +110,36 @@ def answers(net: nn.Module, precision: torch.dtype) -> Answers:
     Raises:
         NotThisWay: it runs on none, or does not give logits.
     """
+    return next(every_answer(net, precision))
+
+
+def every_answer(net: nn.Module, precision: torch.dtype) -> Iterator[Answers]:
+    """The same for each size that the network takes.
+
+    Raises:
+        NotThisWay: it takes none (more), or does not give logits.
+    """
     problem = "no size fits"
     for x in probe_inputs(net, precision):
         logits = run(net, x)
         if isinstance(logits, str):
             problem = logits
             continue
-        # Of the same sides if they may differ, else as large as one side more of the same.
-        height, width = x.shape[2:]
-        other = x[:1].mT.contiguous() if height != width else torch.cat([x[:1]] * 2, 3)
-        more = run(net, other)
-        return [(x, logits), *([(other, more)] if isinstance(more, Tensor) else [])]
+        more = ((other, run(net, other)) for other in _other_sizes(x))
+        second = next(((other, y) for other, y in more if isinstance(y, Tensor)), None)
+        yield [(x, logits), *([second] if second else [])]
     raise NotThisWay(f"a probe image does not give logits: {problem}")
+
+
+def _other_sizes(x: Tensor) -> Iterator[Tensor]:
+    """One image of another area, and of the other aspect where `x` is no square."""
+    height, width = x.shape[2:]
+    if height != width:
+        turned = x[:1].mT.contiguous()  # (1, 3, W, H)
+        yield torch.cat([turned, turned[:, :, : width // 2]], 2)
+        yield turned
+    else:
+        yield torch.cat([x[:1]] * 2, 3)
 
 
 def logit_difference(found: Tensor | str, expected: Tensor, bias: Tensor) -> float:
@@ -179,17 +165,26 @@ def logit_difference(found: Tensor | str, expected: Tensor, bias: Tensor) -> flo
 
 def run(net: nn.Module, x: Tensor) -> Tensor | str:
     """Logits, or the first line of what went wrong."""
-    torch.manual_seed(1)  # stochastic depth draws the same blocks in both networks
+    reseed(1)  # stochastic depth draws the same blocks in both networks
     try:
         with torch.no_grad(), Dropouts():
             out = net(x)
     except Exception as error:  # a network may raise anything at a size it does not take
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
-    first = out[0] if isinstance(out, (tuple, list)) and out else out  # auxiliary logits follow
+        return f"{type(error).__name__}: {first_line(error)}"
+    several = isinstance(out, (tuple, list)) and len(out) > 0
+    tables = [y for y in out if isinstance(y, Tensor) and y.ndim == 2] if several else []
+    if len(tables) > 1 and not net.training:  # in training auxiliary logits may follow
+        shapes = " and ".join(str(tuple(y.shape)) for y in tables)
+        return f"it gives {len(tables)} tables, {shapes}: wrap it to return only the logits"
+    first = out[0] if several else out
     if isinstance(first, Tensor) and first.ndim == 2:
         return first
     if isinstance(out, Tensor):
-        return f"it gives a tensor of shape {tuple(out.shape)}, expected logits (B, C)"
+        mend = ": give it one column, (B, 1)" if out.shape == x.shape[:1] else ""
+        return f"it gives a tensor of shape {tuple(out.shape)}, expected logits (B, C){mend}"
+    if isinstance(out, dict):
+        keys = ", ".join(map(str, out))
+        return f"it gives a dict ({keys}): wrap it so that it returns the logits (B, C)"
     return f"it gives a {type(out).__name__}, and a list of features has no classifier"
 
 
@@ -264,24 +259,23 @@ def cell_size(x: Tensor, z: Tensor) -> int:
     """
     height, width, rows, columns = *x.shape[2:], *z.shape[2:]
     if rows != columns:
-        return round(abs((height - width) / (rows - columns)))
+        cell = round((height - width) / (rows - columns))
+        if cell < 0:
+            raise NotThisWay("its map is taller where the image is wider, which is no map of it")
+        return cell
     return math.ceil(min(height / rows, width / columns))
-
-
-def _hook_tables(module: nn.Module) -> Iterator[dict[int, Any]]:
-    for name, value in vars(module).items():
-        if name in (
-            "_forward_hooks",
-            "_forward_pre_hooks",
-            "_backward_hooks",
-            "_backward_pre_hooks",
-        ):
-            yield value
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """A seeded probe that leaves the caller's random numbers as they were (CPU)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    """A seeded probe that leaves the caller's random numbers as they were."""
+    state, plain, numbers = (
+        torch.default_generator.get_state(), random.getstate(), np.random.get_state(),
+    )  # fmt: skip
+    try:
+        reseed(0)
         yield
+    finally:
+        torch.default_generator.set_state(state)
+        random.setstate(plain)
+        np.random.set_state(numbers)

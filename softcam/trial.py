@@ -10,31 +10,39 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, fx, nn
 
+from softcam.chance import Dropouts
+from softcam.copying import own_copy
 from softcam.cut import Cut, cut_features, find_by_graph, find_by_verbs
 from softcam.evidence import Conversion, SoftCAM
 from softcam.heads import Evidence, Head, evidence_of, read_head, without_head
 from softcam.layouts import Layout, from_map
+from softcam.places import sides
 from softcam.proof import (
     TOLERANCE,
     Answers,
+    CellsLeftOut,
     NotThisWay,
+    Untraceable,
     answers,
     cell_size,
+    every_answer,
     is_even,
     logit_difference,
-    own_copy,
     probe_copy,
     reduction_of,
     run,
 )
 
 __all__ = ["apart", "measured", "proved"]
+
+PLAIN = 0.05  # of the map's side: from here on it is plain on which side a change shows
 
 
 class _Rejoined(nn.Module):
@@ -57,19 +65,36 @@ def proved(net: nn.Module) -> tuple[Cut, Head, Conversion]:
     """
     if getattr(net, "num_classes", None) == 0:
         raise NotThisWay("it has no classifier: build it with num_classes, the number of classes")
-    reasons: dict[str, None] = {}
+    reasons = list[NotThisWay]()
     verbs = all(hasattr(net, verb) for verb in ("forward_features", "forward_head"))
     for find in (find_by_verbs, find_by_graph) if verbs else (find_by_graph,):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         probe = probe_copy(net)
         try:
-            expected = answers(probe, torch.float32)
-            cut = find(probe, expected[0][0][:1])
-            head = read_head(probe, cut)
-            return cut, head, _compared(net, probe, expected, cut, head)
+            return _at_some_size(net, probe, find)
         except NotThisWay as reason:
-            reasons[str(reason)] = None
-    raise NotThisWay("; ".join(reasons))
+            reasons.append(reason)
+    told = [reason for reason in reasons if not isinstance(reason, Untraceable)] or reasons
+    raise NotThisWay("; ".join(dict.fromkeys(map(str, told))))
+
+
+def _at_some_size(
+    net: nn.Module, probe: nn.Module, find: Callable[[nn.Module, Tensor], Cut]
+) -> tuple[Cut, Head, Conversion]:
+    """Cut and prove; on to the next image size where the head leaves cells out."""
+    left_out: CellsLeftOut | None = None
+    try:
+        for expected in every_answer(probe, torch.float32):
+            try:
+                cut = find(probe, expected[0][0][:1])
+            except CellsLeftOut as reason:
+                left_out = left_out or reason
+            else:
+                head = read_head(probe, cut)
+                return cut, head, _compared(net, probe, expected, cut, head)
+    except NotThisWay as reason:
+        raise left_out or reason from reason
+    raise AssertionError("sizes end in an error")  # pragma: no cover
 
 
 def apart(net: nn.Module, cut: Cut, head: Head) -> tuple[nn.Module, Evidence]:
@@ -107,11 +132,13 @@ def _compared(
     """
     for precision in (torch.float32, torch.float64):
         if precision is torch.float64:
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             probe = probe_copy(net, precision)
             expected = answers(probe, precision)
         traced = head.exact and head.form == "carried" and not (cut.verbs and cut.node is None)
         trained = _in_training(probe, expected) if traced else []
+        if head.form == "carried" and cut.verbs and cut.node is None:
+            _check_head_in_training(probe, expected[0][0])
         original = fx.GraphModule(probe, copy.deepcopy(head.graph))
         before = sum(p.numel() for p in probe.parameters())
         backbone, evidence = apart(probe, cut, head)
@@ -131,12 +158,45 @@ def _compared(
         )
     x, z = expected[0][0], maps[0]
     cell = cell_size(x, z) if is_even(x, z) else reduction_of(backbone.eval(), net)
+    placed = _place_notes(backbone.eval(), x, z)  # last, as it uses up the weights
     lost = before - sum(p.numel() for p in model.parameters())
-    notes = [*_size_notes(expected, precision), *_head_notes(head, cut, evidence)]
+    notes = [*_size_notes(expected, precision), *placed, *_head_notes(head, cut, evidence)]
     if lost > 0:
         notes.append(f"{lost:,} parameters fewer: unused by the logits, or folded")
     kind: Literal["exact", "pointwise"] = "exact" if head.exact else "pointwise"
     return Conversion(kind, difference, cell, tuple(notes))
+
+
+def _place_notes(backbone: nn.Module, x: Tensor, z: Tensor) -> list[str]:
+    """What is to be said of where the cells lie.
+
+    Raises:
+        NotThisWay: they do not lie where they are in the image.
+    """
+    side = -1.0
+    for images in (x, x.flip(0), x / 8):  # each time a little narrower
+        if side < PLAIN:  # the answer of one image may be chance
+            side = max(side, sides(backbone, images))
+    if side <= -2 * PLAIN:
+        raise NotThisWay("the cells of its last map do not lie as they do in the image")
+    said = "it could not be shown that its cells lie as they do in the image: much in it is global"
+    return [] if side >= PLAIN or max(z.shape[2:]) == 1 else [said]
+
+
+def _check_head_in_training(probe: nn.Module, x: Tensor) -> None:
+    """`forward_head` has to do the same in training, up to dropout; `probe` is left in evaluation.
+
+    Raises:
+        NotThisWay: it does not.
+    """
+    with torch.no_grad():
+        z = probe.forward_features(x)  # type: ignore[operator]
+        expected = probe.forward_head(z)  # type: ignore[operator]
+        with Dropouts():
+            found = probe.train().forward_head(z)  # type: ignore[operator]
+    probe.eval()
+    if float((found - expected).abs().max()) > TOLERANCE * float(expected.abs().max()):
+        raise NotThisWay("its head gives other logits in training than in evaluation")
 
 
 def _in_training(probe: nn.Module, expected: Answers) -> Answers:
@@ -173,11 +233,9 @@ def _head_notes(head: Head, cut: Cut, evidence: Evidence) -> list[str]:
     notes, layers = [], ", ".join(cut.between)
     if head.keep < 1:
         rate = f"{1 - head.keep:g}"
-        notes.append(
-            f"dropout {rate} of its head is not carried over, as layers were folded"
-            if head.form == "folded"
-            else f"dropout {rate} before the linear layer now drops channels of the map"
-        )
+        notes.append(f"dropout {rate} before the linear layer now drops channels of the map")
+    if head.lost:
+        notes.append(f"dropout that is not carried over: {', '.join(head.lost)}")
     if _is_identity(evidence):
         notes.append("its last map holds one map a class already: the evidence layer passes it on")
     elif head.form == "folded":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from softcam.common import SoftCAMError
 from softcam.convert import to_softcam
 from softcam.evidence import Conversion, SoftCAM
 from softcam.proof import probe_inputs
@@ -162,7 +164,9 @@ def test_a_pointwise_conversion_says_by_how_much_the_logits_differ() -> None:
     net = randomised(Net(nn.Sequential(nn.LayerNorm(D), nn.Linear(D, CLASSES))))
     model, conversion, _ = converted(net)
     differences = []
-    for x in (next(probe_inputs(net)), next(probe_inputs(net))[:1].mT):
+    first = next(probe_inputs(net))
+    turned = first[:1].mT  # and half as high again
+    for x in (first, torch.cat([turned, turned[:, :, : turned.shape[2] // 2]], 2)):
         with torch.no_grad():
             logits = net(x)
             scale = (logits - net.head[1].bias).abs().max()  # type: ignore[index,union-attr]
@@ -188,6 +192,57 @@ def test_a_pointwise_evidence_layer_is_small_trainable_and_can_be_copied() -> No
     twin.load_state_dict({name: value * 2 for name, value in model.state_dict().items()})
     assert not torch.equal(twin(x), model.eval()(x))
     assert to_softcam(net, num_classes=7)(x).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [lambda v: v.clamp(-10, 10), lambda v: torch.relu(v + 20) - 20],
+    ids=["clamp", "relu far out"],
+)
+def test_a_head_that_bends_far_out_only_is_not_affine(bend: Callable[[Tensor], Tensor]) -> None:
+    class Bent(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(bend(self.pool(self.body(x))))
+
+    _, conversion, _ = converted(Bent(nn.Linear(D, CLASSES)))
+    assert conversion.kind == "pointwise"
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_weights_that_hooks_make_are_read_as_evaluation_makes_them(fresh: bool) -> None:
+    net = Net(nn.utils.spectral_norm(nn.Linear(D, CLASSES))).train()  # type: ignore[no-untyped-call]
+    net(torch.randn(2, 3, 32, 32))
+    if not fresh:  # the attribute `weight` is made in a forward pass, and is stale now
+        with torch.no_grad():
+            net.head.weight_orig.mul_(-3)  # type: ignore[operator,union-attr]
+    model, x = to_softcam(net), torch.randn(2, 3, 64, 48)
+    torch.testing.assert_close(model.eval()(x), net.eval()(x), rtol=1e-4, atol=1e-5)
+    assert model.get_classifier().weight.requires_grad
+
+
+def test_dropout_on_the_logits_is_said_to_be_lost() -> None:
+    head = nn.Sequential(nn.Dropout(0.2), nn.Linear(D, CLASSES), nn.Dropout(0.3))
+    model, conversion, _ = converted(Net(head))
+    notes = " ".join(conversion.notes)
+    assert "dropout 0.2 before" in notes and "not carried over: head.2 (Dropout) of 0.3" in notes
+    assert isinstance(model.evidence, nn.Sequential)
+    assert [m.p for m in model.evidence if isinstance(m, nn.Dropout2d)] == [0.2]
+
+
+def test_a_head_that_differs_in_training_is_refused() -> None:
+    class Verbs(Net):
+        def forward_features(self, x: Tensor) -> Tensor:
+            return self.body(x)
+
+        def forward_head(self, z: Tensor) -> Tensor:
+            logits = self.head(self.pool(z))
+            return 2 * logits if self.training else logits
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.forward_head(self.forward_features(x))
+
+    with pytest.raises(SoftCAMError, match="other logits in training than in evaluation"):
+        to_softcam(Verbs(nn.Linear(D, CLASSES)))
 
 
 @pytest.mark.parametrize(

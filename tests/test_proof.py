@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from softcam.proof import NotThisWay, cell_size, is_even, logit_difference, probe_copy, reduction_of
+from softcam.proof import (
+    NotThisWay,
+    answers,
+    cell_size,
+    is_even,
+    logit_difference,
+    probe_copy,
+    reduction_of,
+    run,
+)
 
 
 class Unpadded(nn.Module):
@@ -36,6 +48,48 @@ def test_the_stride_is_read_off_two_sides(
 ) -> None:
     x, z = torch.empty(1, 3, *image), torch.empty(1, 8, *cells)
     assert cell_size(x, z) == cell and is_even(x, z) is even
+
+
+def test_a_map_that_is_wide_where_the_image_is_high_has_no_stride() -> None:
+    with pytest.raises(NotThisWay, match="taller where the image is wider"):
+        cell_size(torch.empty(1, 3, 64, 128), torch.empty(1, 8, 4, 2))
+
+
+class Several(nn.Module):
+    """Gives what it is told to; a further table in training."""
+
+    def __init__(self, give: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.give = give
+
+    def forward(self, x: Tensor) -> object:
+        return self.give(x.mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("give", "said"),
+    [
+        (lambda f: (f, f[:, :2]), r"2 tables, \(2, 3\) and \(2, 2\): wrap it"),
+        (lambda f: {"logits": f}, r"a dict \(logits\): wrap it"),
+        (lambda f: f[:, 0], r"shape \(2,\), expected logits \(B, C\): give it one column"),
+        (lambda f: [f[:, :, None]], "a list, and a list of features has no classifier"),
+    ],
+)
+def test_what_is_no_table_of_logits_is_named(give: Callable[[Tensor], object], said: str) -> None:
+    found = run(Several(give).eval(), torch.randn(2, 3, 8, 8))
+    assert isinstance(found, str) and re.search(said, found)
+
+
+def test_auxiliary_logits_in_training_pass() -> None:
+    net, x = Several(lambda f: (f, f * 2)), torch.randn(2, 3, 8, 8)
+    assert isinstance(run(net.train(), x), Tensor) and isinstance(run(net.eval(), x), str)
+
+
+def test_the_second_probe_has_another_area_and_aspect() -> None:
+    found = answers(Several(lambda f: f).eval(), torch.float32)
+    (height, width), (second_height, second_width) = (tuple(x.shape[2:]) for x, _ in found)
+    assert height * width != second_height * second_width
+    assert (height < width) and (second_height > second_width)
 
 
 def test_the_stride_of_a_network_without_padding() -> None:

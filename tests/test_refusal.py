@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from softcam.common import SoftCAMError
 from softcam.convert import to_softcam
 from softcam.refusal import RELATIVES
-from softcam.wrappers import BlackBox
+from softcam.wrappers import BlackBox, Normalize
 from tests.test_heads import CLASSES, D, Net, Tokens
+from tests.test_swap import Mean
 
 VIT = {"depth": 1, "embed_dim": 24, "num_heads": 1, "num_classes": 4}
 
@@ -163,3 +164,111 @@ def test_a_pointwise_conversion_leaves_the_original_as_it_was() -> None:
     frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
     assert frozen == ["evidence.0.layers.head.0.weight", "evidence.0.layers.head.0.bias"]
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+
+
+def test_wrappers_that_compute_are_not_taken_off() -> None:
+    class Scaled(BlackBox):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * 2
+
+    class Parallel(nn.DataParallel):
+        def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+            return self.module(x) * 2
+
+    class Prepared(nn.Module):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self._orig_mod = net
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self._orig_mod(x / 255)
+
+    x = torch.rand(2, 3, 64, 48)
+    for wrap in (Scaled, Parallel, Prepared):
+        net = wrap(Mean().eval()).eval()
+        try:
+            found = to_softcam(net)(x)
+        except SoftCAMError:
+            continue  # not converted is well; another function is not
+        torch.testing.assert_close(found, net(x), rtol=1e-4, atol=1e-6)
+
+
+def test_two_black_boxes_normalise_one_after_the_other() -> None:
+    inner = BlackBox(Mean().eval(), ((0.5, 0.4, 0.3), (0.1, 0.2, 0.3)), "sigmoid")
+    outer = BlackBox(inner, ((0.1, 0.2, 0.3), (0.9, 0.8, 0.7))).eval()
+    x = torch.rand(2, 3, 64, 48)
+    model = to_softcam(outer)
+    torch.testing.assert_close(model(x), outer(x), rtol=1e-4, atol=1e-5)
+    assert model.link == "softmax" and not model.training
+    single = to_softcam(BlackBox(inner).eval())
+    torch.testing.assert_close(single(x), inner.eval()(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_normalisation_that_is_passed_is_not_shared() -> None:
+    given = Normalize((0.5,) * 3, (0.2,) * 3).eval()
+    model = to_softcam(Mean().train(), normalize=given)
+    assert model.normalize is not given and not given.training and model.normalize.training
+    assert model.normalize.values() == given.values()
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (None, "not a network"),
+        ("resnet50", "timm.create_model"),
+        ({}, "load_state_dict"),
+        (Mean().state_dict(), "load_state_dict"),
+        (Mean, "the class Mean: pass an instance"),
+        (torch.jit.script(nn.Linear(2, 2)), "TorchScript"),
+        (nn.Sequential(nn.LazyLinear(2)), "0.weight of this Sequential has no size yet"),
+        (BlackBox(Mean().to("meta")), "meta device"),
+    ],
+)
+def test_what_is_no_network_or_has_no_weights_is_refused(model: object, reason: str) -> None:
+    with pytest.raises(SoftCAMError, match=reason):
+        to_softcam(model)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_parameters_that_cannot_be_trained_are_named(dtype: torch.dtype) -> None:
+    net = Mean()
+    net.count = nn.Parameter(torch.zeros(2, dtype=dtype), requires_grad=False)
+    with pytest.raises(SoftCAMError, match="count is a parameter of torch"):
+        to_softcam(net)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_classes": "2"},
+        {"num_classes": 2.5},
+        {"num_classes": True},
+        {"head_width": 2.5},
+        {"normalize": 0.5},
+        {"normalize": "imagenet"},
+        {"normalize": ()},
+        {"link": "relu"},
+    ],
+)
+def test_options_of_another_type_are_refused(options: dict) -> None:
+    with pytest.raises(SoftCAMError, match=next(iter(options))):
+        to_softcam(Mean(), **options)
+
+
+def test_code_of_its_own_that_raises_ends_in_a_refusal() -> None:
+    class Raises(Mean):
+        def reset_classifier(self, classes: int, pool: str = "") -> None:
+            raise KeyError(pool)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).softmax(1)
+
+    with pytest.raises(SoftCAMError, match="Raises cannot become a SoftCAM"):
+        to_softcam(Raises())
+
+
+def test_what_was_converted_in_inference_mode_can_be_trained() -> None:
+    with torch.inference_mode():
+        model = to_softcam(Mean(), num_classes=4)
+    model.train()(torch.rand(2, 3, 64, 48)).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())

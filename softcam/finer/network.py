@@ -29,10 +29,11 @@ from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
 from softcam.convert import to_softcam
+from softcam.copying import own_copy
 from softcam.evidence import SoftCAM
 from softcam.finer.atrous import LONGEST, MEND, held
 from softcam.finer.windows import Window, read_window, with_window
-from softcam.proof import first_line, own_copy, probe_copy, probe_inputs, quiet, reduction_of
+from softcam.proof import first_line, probe_copy, probe_inputs, quiet, reduction_of
 from softcam.wrappers import BlackBox
 
 __all__ = ["finer_maps"]

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError, __version__, as_integer, atomic_path
+from softcam.copying import own_copy
 from softcam.evidence import SoftCAM
-from softcam.proof import first_line, own_copy, quiet
+from softcam.proof import first_line, quiet
 from softcam.travel.card import NOTICE
 
 __all__ = ["Exported", "export_onnx", "export_program"]

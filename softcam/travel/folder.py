@@ -17,8 +17,9 @@ from torch import nn
 
 from softcam.common import SoftCAMError, choose, write_json, write_text
 from softcam.convert import to_softcam
+from softcam.copying import own_copy
 from softcam.evidence import SoftCAM
-from softcam.proof import own_copy, quiet
+from softcam.proof import quiet
 from softcam.travel import hub
 from softcam.travel.card import model_card
 from softcam.travel.config import CONFIG, Config, config_of, read_config

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
+from softcam.copying import own_copy
 from softcam.evidence import SoftCAM
-from softcam.proof import own_copy, probe_copy, probe_inputs, quiet
+from softcam.proof import probe_copy, probe_inputs, quiet
 from softcam.wrappers import BlackBox
 
 __all__ = ["PooledNet", "backbone_names", "to_black_box"]

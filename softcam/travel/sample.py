@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from softcam.common import as_integer
+from softcam.copying import own_copy
 from softcam.evidence import SoftCAM
-from softcam.proof import own_copy, probe_inputs
+from softcam.proof import probe_inputs
 
 __all__ = ["Sample", "difference", "sample_of"]
 

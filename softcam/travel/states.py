@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from softcam.common import SoftCAMError
 from softcam.convert import to_softcam
+from softcam.copying import own_copy
 from softcam.evidence import SoftCAM
-from softcam.proof import own_copy
 from softcam.travel.inverse import backbone_names, to_black_box
 from softcam.wrappers import BlackBox
 
