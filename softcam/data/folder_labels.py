@@ -220,7 +220,9 @@ def check_splits(
         place = f"{source}, column 'split'"
         if len(lacking) == len(classes):
             mend = " Where no split is given, three patients or more are needed to draw one."
-            raise DataError(f"{place}: no image is left for {split!r}, expected at least one.{mend}")
+            raise DataError(
+                f"{place}: no image is left for {split!r}, expected at least one.{mend}"
+            )
         if lacking and split == "train":
             raise DataError(f"{place}: 'train' has no image of class {', '.join(lacking)}.")
         if lacking:
