@@ -106,8 +106,8 @@ def evaluate(
             `["black-box", "sparse"]` explains a SoftCAM's network that way, too.
         costly: `sample`: a method of over 50 forward passes an image explains at most 64 seeded
             findings, one of over 200 besides only the black box and the sparse SoftCAM of the
-            smallest seed. Sanity checks: the costly only on these two, on 4 images, the dearest
-            not at all. `all`: every method everything.
+            smallest seed. Sanity checks: the costly only on these two, their cascade on 4
+            images; the dearest none. `all`: every method everything.
         maps: files `maps.npz` with maps from elsewhere, see `softcam.outside`.
         data: the split they belong to, where there is no run: `open_data(...)["test"]`.
         n_boot: draws of a bootstrap interval.

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 COSTLY = 50  # more passes than that: `FINDINGS` images
 RARE = 200  # more: besides, only the first seed's black box and sparse SoftCAM
 FINDINGS = 64
-DESTROYED = 4
+DESTROYED = 4  # images whose network is drawn anew, for a costly method
 
 
 def first_networks(models: Sequence[Subject]) -> set[str]:
@@ -70,7 +70,8 @@ def examined(
     """The methods whose sanity is tested here, and on which of these images.
 
     A cascade draws the network anew a dozen times for each image. So the costly methods have
-    theirs only on the first networks, on `DESTROYED` images, and the dearest have none.
+    theirs only on the first networks, on `DESTROYED` images, and the dearest have none. The check
+    against shuffled labels, two maps an image, takes these methods on all images.
     """
     found = {}
     for method in subject.methods:

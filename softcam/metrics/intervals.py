@@ -213,6 +213,7 @@ def percentiles(
 
 
 def kind_of(groups: Sequence[Any] | np.ndarray | None) -> str:
+    """What was drawn, for the column `ci_kind`: groups such as patients, or single images."""
     return "bootstrap over images" if groups is None else "bootstrap over groups"
 
 

@@ -4,8 +4,9 @@ Times of one machine say little about another and nothing in a test; the ratio o
 take turns in one process does. Each pair is interleaved, and the median of the paired ratios is
 printed with its quartiles. `bench maps` measures the measures on maps alone, with its options;
 `bench rows` the memory of a long evaluation. `bench explainers` measures what an explanation costs
-beside a prediction; it takes long and is no part of the rest, and so is `bench data`, what the
-preparation of real images costs.
+beside a prediction, `bench conversion` what a conversion costs over a list of networks, `bench
+data` what the preparation of real images costs and `bench loader` what reading them does; these
+take long and are no part of the rest.
 """
 
 from __future__ import annotations
@@ -21,10 +22,18 @@ from softcam import BlackBox, SoftCAM, TrainConfig, to_softcam
 from softcam.backbones import build_net
 from softcam.common import seed_everything
 from softcam.objective import Objective, build_optimizer
-from tests.benchmarks import data, explainers, maps, rows
+from tests.benchmarks import conversion, data, explainers, loader, maps, rows
 from tests.benchmarks.occlusion import occlusion
 from tests.benchmarks.timing import paired, report
 
+PARTS = {
+    "maps": maps,
+    "rows": rows,
+    "explainers": explainers,
+    "conversion": conversion,
+    "data": data,
+    "loader": loader,
+}
 MODEL, SIZE, BATCH, CLASSES = "resnet10t-w32-os8", 96, 32, 2
 
 
@@ -85,15 +94,9 @@ def import_cost() -> list[float]:
 
 
 def main(arguments: list[str]) -> None:
-    """Print every ratio; `maps ...`, `rows ...`, `data ...`, `explainers ...` are one part alone."""
-    if arguments[:1] == ["maps"]:
-        return maps.main(arguments[1:])
-    if arguments[:1] == ["rows"]:
-        return rows.main(arguments[1:])
-    if arguments[:1] == ["data"]:
-        return data.main(arguments[1:])
-    if arguments[:1] == ["explainers"]:
-        return explainers.main(arguments[1:])
+    """Print every ratio; the name of a part, as in `maps ...`, measures that part alone."""
+    if arguments and (part := PARTS.get(arguments[0])):
+        return part.main(arguments[1:])
     sys.stdout.write(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     sys.stdout.write(f"{'ratio, median of interleaved pairs':<58} median [quartiles]\n")
     report(f"explain / plain forward, {MODEL}, 96 px, batch 32", forward(MODEL, SIZE, BATCH))
