@@ -5,7 +5,8 @@
     python tools/study.py rivals --train-only                              # no test image is read
 
 Runs lie where `softcam train` puts them; tables and reports go to runs/study/NAME/CONDITION/. What
-a study says under `evaluate` are keywords of `softcam.evaluate`. Under `tune`, options are tried on
+a study says under `evaluate` are keywords of `softcam.evaluate`; one with `layers` asks instead
+what each layer is called (`softcam.layerwise.lesion_rate`). Under `tune`, options are tried on
 the first seed and chosen by the validation split, as the study's own words say.
 """
 
@@ -62,6 +63,10 @@ def main() -> None:
         todo = [cell for cell in planned(study, tuned) if cell.seed in seeds]
         paths = trained(todo)
         if words.train_only:
+            return
+        if "layers" in study:
+            for folder in pool.imap(layers_of, [(study, words.study, path) for path in paths]):
+                log.warning("layers: %s", folder)
             return
         started = time.monotonic()
         by_seed = grouped(study, todo, paths)
@@ -237,6 +242,34 @@ def evaluate_one(job: tuple[Study, str, str, list[str]]) -> str:
     if "claims" in study:
         write_text(folder / "question.json", json.dumps(study["claims"], indent=2))
     return str(write_report(folder))
+
+
+def layers_of(job: tuple[Study, str, str]) -> str:
+    """What each layer of one run is called: rates, labels over the layers and their plot."""
+    from dataclasses import replace
+
+    import torch
+
+    from softcam.common import atomic_path, runs_root
+    from softcam.layerwise import global_labels, lesion_rate
+    from softcam.runs import Run, build_model
+    from softcam.visualize.global_labels import plot_global
+
+    torch.set_num_threads(1)
+    study, name, path = job
+    run = Run.open(path)
+    model, config = run.model(), replace(run.config, weights=None, pretrained=False)
+    untrained = build_model(config, len(run.classes), model.normalize).eval()
+    options = {"progress": False, **study["layers"]}
+    found = lesion_rate(model, run.data("test"), untrained=untrained, **options)
+    labels = global_labels(found.labels, layers=found.layers)
+    folder = runs_root() / "study" / name / run.id
+    for table, file in ((found.table, "rates.csv"), (labels, "labels.csv")):
+        with atomic_path(folder / file) as temporary:
+            table.to_csv(temporary, index=False)
+    with atomic_path(folder / "labels.png") as temporary:
+        plot_global(labels, title=run.id).savefig(temporary, dpi=120, facecolor="white")
+    return str(folder)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from softcam.visualize.curves import (
     reliability_diagram,
     training_history,
 )
+from softcam.visualize.layers import plot_layers
 from softcam.visualize.methods import method_gallery
 from softcam.visualize.overlay import (
     CONTRIBUTION,
@@ -45,6 +46,7 @@ __all__ = [
     "new_figure",
     "outline",
     "patch_curves",
+    "plot_layers",
     "prediction_panel",
     "read_caption",
     "reliability_diagram",
