@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from softcam.cli.options import DataOption, parse_options
 from softcam.common import SoftCAMError
 
 __all__ = ["game"]
@@ -24,6 +25,7 @@ def game(
     layer: Annotated[
         list[str] | None, typer.Option(help="of the network, may be repeated; default: several")
     ] = None,
+    data_option: DataOption = None,
     seed: int = 0,
     out: Annotated[Path | None, typer.Option(help="folder of the game; default runs/game")] = None,
     manage: Annotated[
@@ -50,7 +52,8 @@ def game(
             raise SoftCAMError(
                 f"there is a game in {folder}: leave MODEL out to play it, or name another --out."
             )
-        page = _make(model, data, split, images, layer, seed, folder, manage)
+        chosen = data, split, parse_options(data_option)
+        page = _make(model, chosen, images, layer, seed, folder, manage)
     typer.echo(str(page))
     if serve:
         typer.echo(f"http://{'localhost' if address == '127.0.0.1' else address}:{port}/")
@@ -59,8 +62,7 @@ def game(
 
 def _make(
     model: str,
-    data: str,
-    split: str,
+    data: tuple[str, str, dict[str, Any]],
     images: int,
     layers: list[str] | None,
     seed: int,
@@ -72,7 +74,8 @@ def _make(
     from softcam.layerwise.page import make_items, write_game
 
     opened = open_model(model)
-    chosen = open_data(data, opened.size)[split]
+    name, split, options = data
+    chosen = open_data(name, opened.size, **options)[split]
     items = make_items(opened.model, chosen, images, layers=layers or None, seed=seed)
     page = write_game(folder, items, chosen.classes, manage=manage)
     typer.echo(f"{len(items)} rounds from {len({item.image_id for item in items})} images")

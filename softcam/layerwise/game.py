@@ -71,8 +71,10 @@ class Game:
         folds = widgets.Accordion(
             [self._board.widget, self._data.widget], titles=("Scoreboard", "My data")
         )
-        answers = (self._words, self._classes, widgets.HBox([self._answer, self._resign]))
-        self._asking = box(widgets.HBox([self._more, self._progress]), *answers)
+        last = widgets.HBox([self._answer, self._resign])
+        last.add_class("softcam-answers")
+        first = widgets.HBox([self._more, self._progress])
+        self._asking = box(first, self._words, self._classes, last)
         parts = (self._head, self._player, self._picture, self._message, self._again)
         self.widget = box(widgets.HTML(STYLE), *parts, self._asking, self._next, folds)
         self.widget.add_class("softcam-game")

@@ -54,9 +54,9 @@ def make_items(
     Raises:
         SoftCAMError: several findings an image, or nothing that could be shown.
     """
-    as_integer("count", count, 1, len(images))
     if images.multi_label:
         raise SoftCAMError(f"{images.name} has several findings an image: expected one class each.")
+    as_integer("count", count, 1, len(images))
     each = [
         rng(seed, c, _STREAM).permutation(np.flatnonzero(images.labels == c))
         for c in range(len(images.classes))

@@ -24,6 +24,7 @@ STYLE = """<style>
 .softcam-board td, .softcam-board th { padding: .1rem .8rem; text-align: right; }
 .softcam-board td:first-child, .softcam-board th:first-child { text-align: left;
   overflow-wrap: anywhere; }
+.softcam-answers { margin-top: .6rem; }
 .softcam-game button:focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
 .softcam-game .widget-toggle-buttons, .softcam-game .widget-text { height: auto; }
 </style>"""

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
+LONG = 60_000  # milliseconds until a kernel has started on a busy machine
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # Chromium asks for its own updates otherwise; as root it has no sandbox.
@@ -65,7 +66,7 @@ def served(home: Path, module: str, options: Sequence[str], path: str = "/") -> 
     Args:
         home: an empty folder for configuration, log (`server.log`) and runtime files.
         module, options: what is served; `{port}` in an option is replaced.
-        path: below the address; once it answers, the server is ready.
+        path: below the address, cheap to ask for; once it answers, the server is ready.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -99,10 +100,36 @@ def served(home: Path, module: str, options: Sequence[str], path: str = "/") -> 
             server.wait()
 
 
+def run_cell(page: Page, number: int = 0) -> None:
+    """Run a cell of the notebook that JupyterLab shows, once its kernel is ready.
+
+    JupyterLab takes keys a moment later than it looks ready, so that they may have to come again.
+    """
+    from playwright.sync_api import TimeoutError
+
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=LONG)
+    cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+    prompt = cell.locator(".jp-InputPrompt")
+    before = prompt.inner_text()
+    for _ in range(20):
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+        try:
+            prompt.filter(has_not_text=before).wait_for(timeout=2000)
+            return
+        except TimeoutError:
+            continue
+    raise AssertionError(f"cell {number} does not run")
+
+
 def _wait(server: subprocess.Popen[bytes], address: str, log: Path, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while server.poll() is None and time.monotonic() < end:
-        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=seconds):
+        try:
+            with urllib.request.urlopen(address, timeout=seconds):
+                return
+        except urllib.error.HTTPError:  # an answer all the same
             return
-        time.sleep(0.1)
+        except OSError:
+            time.sleep(0.1)
     raise AssertionError(f"{address} does not answer: {log.read_text(errors='replace')[-2000:]}")

@@ -10,14 +10,13 @@ import pytest
 
 from softcam.layerwise.page import voila_options, write_game
 from softcam.layerwise.rounds import RoundStore
-from tests.browser.pages import browser, needs, served
+from tests.browser.pages import LONG, browser, needs, run_cell, served
 from tests.layerwise.players import CLASSES, items
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.slow
-LONG = 60_000  # milliseconds until a kernel has started on a busy machine
 WORDS = "bright <script>document.title = 'broken'</script> square"
 
 
@@ -129,14 +128,9 @@ def test_a_reader_plays_in_jupyterlab(project: Path) -> None:
     ):
         page = started.new_page(viewport={"width": 1200, "height": 1100})
         page.goto(f"{url}/lab/tree/game.ipynb?reset", wait_until="commit")
-        run = page.locator(".jp-Notebook .jp-CodeCell .cm-content")
-        run.wait_for(timeout=LONG)
-        page.get_by_text("Python 3 | Idle").wait_for(timeout=LONG)
-        run.click()
-        page.keyboard.press("Control+Enter")
+        run_cell(page)
         three_rounds(page)
         check(game)
-        run.click()
-        page.keyboard.press("Control+Enter")
+        run_cell(page)
         page.get_by_text("Image 4 of 4").wait_for(timeout=LONG)
         page.screenshot(path=project / "lab.png", full_page=True)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from importlib import util
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import IPython.display
 import numpy as np
 import pytest
 import torch
+import typer
 from torch import nn
 from typer.testing import CliRunner
 
-import softcam.cli as cli
+from softcam.cli.game import game
 from softcam.common import SoftCAMError
 from softcam.data.records import ImageSet
 from softcam.layerwise import page
@@ -63,10 +65,9 @@ def test_items_are_of_all_classes_and_of_every_layer() -> None:
 
 
 def test_a_set_without_one_class_an_image() -> None:
-    several = SimpleNamespace(multi_label=True, name="many", labels=np.zeros((3, 2)))
-    several.__class__.__len__ = lambda self: 3  # type: ignore[attr-defined]
-    with pytest.raises(SoftCAMError, match="many has several findings an image"):
-        page.make_items(Two(), several, 1)  # type: ignore[arg-type]
+    several = replace(image_set([0, 1]), labels=np.array([[0, 1], [1, 1]]))
+    with pytest.raises(SoftCAMError, match="tiny has several findings an image"):
+        page.make_items(Two(), several, 1)
 
 
 def test_items_come_back_as_they_were(project: Path) -> None:
@@ -153,17 +154,21 @@ def test_serving_calls_voila_on_the_page(project: Path, monkeypatch: pytest.Monk
 @pytest.mark.slow
 def test_the_verb_makes_a_game_once(project: Path) -> None:
     folder = project / "class"
-    words = ["game", "--out", str(folder), "--no-serve"]
+    app = typer.Typer()
+    app.command()(game)
+    words = ["--out", str(folder), "--no-serve"]
     checkpoint = Path(__file__).parents[2] / "data" / "checkpoints" / "cxr-sparse.safetensors"
     options = [*words, str(checkpoint), "--images", "2", "--data", "phantoms:cxr"]
-    missing = CliRunner().invoke(cli.app, words)
+    for few in ("n_train=8", "n_val=8", "n_test=8"):
+        options += ["--data-option", few]
+    missing = CliRunner().invoke(app, words)
     assert isinstance(missing.exception, SoftCAMError) and "no game in" in str(missing.exception)
-    made = CliRunner().invoke(cli.app, options)
+    made = CliRunner().invoke(app, options)
     assert made.exit_code == 0, made.output
     assert "from 2 images" in made.output and (folder / "game.ipynb").is_file()
     found, classes = page.load_items(folder / "items.npz")
     assert {item.truth for item in found} == set(classes)
-    again = CliRunner().invoke(cli.app, options)
+    again = CliRunner().invoke(app, options)
     assert "leave MODEL out to play it" in str(again.exception)
-    assert CliRunner().invoke(cli.app, words).exit_code == 0
+    assert CliRunner().invoke(app, words).exit_code == 0
     assert RoundStore(folder / "rounds.sqlite").rounds().empty
