@@ -34,6 +34,8 @@ from softcam.proof import NotThisWay, first_output
 __all__ = [
     "Cut",
     "Features",
+    "Modes",
+    "both_modes",
     "cut_features",
     "find_by_graph",
     "find_by_verbs",
@@ -56,6 +58,7 @@ class Cut:
         stride: image pixels a token; 0 where Z has a height and a width of its own.
         between: what follows Z, in order, for messages.
         verbs: cut by timm's verbs.
+        image: height and width of that probe image; a head may fit no other.
     """
 
     node: str | None
@@ -64,6 +67,7 @@ class Cut:
     stride: int
     between: tuple[str, ...]
     verbs: bool
+    image: tuple[int, int]
 
     def from_features(self) -> Cut:
         """The cut right behind `forward_features`, where a head does more to the map."""
@@ -156,7 +160,7 @@ def _cut_at(net: nn.Module, graph: fx.Graph, run: Seen, x: Tensor, verbs: bool) 
                 raise NotThisWay(f"its {tokens} tokens form no grid over the image")
     except NotThisWay as reason:
         raise type(reason)(f"{reason}{listed(between)}") from reason
-    return Cut(name, layout, shape, stride, between, verbs)
+    return Cut(name, layout, shape, stride, between, verbs, (x.shape[2], x.shape[3]))
 
 
 def _last_grid(net: nn.Module, graph: fx.Graph, run: Seen) -> fx.Node:
@@ -201,8 +205,26 @@ def head_graph(net: nn.Module, cut: Cut) -> fx.Graph:
     return behind(graph, cut.node)
 
 
-def cut_features(net: nn.Module, cut: Cut) -> nn.Module:
+Modes = tuple[fx.Graph, fx.Graph]  # of one network, in training and in evaluation mode
+
+
+def both_modes(net: nn.Module, cut: Cut) -> Modes:
+    """The graphs in which `cut` is, in training and in evaluation mode; keeps the mode of `net`."""
+    modes = {name: module.training for name, module in net.named_modules()}
+    verb = "forward_head" if cut.verbs else "forward"
+    train, evaluation = trace(net, True, verb), trace(net, False, verb)
+    for name, module in net.named_modules():
+        module.training = modes[name]
+    return train, evaluation
+
+
+def cut_features(net: nn.Module, cut: Cut, graphs: Modes | None = None) -> nn.Module:
     """The part of `net` up to Z, as a module (B, 3, H, W) to (B, D, h, w); shares its layers.
+
+    Args:
+        net: the network.
+        cut: where.
+        graphs: those of `both_modes`, which are used up; None traces them.
 
     Raises:
         NotThisWay: the network takes other layers in training than in evaluation.
@@ -210,10 +232,7 @@ def cut_features(net: nn.Module, cut: Cut) -> nn.Module:
     if cut.verbs and cut.node is None:
         return Features(net, cut)
     modes = {name: module.training for name, module in net.named_modules()}
-    verb = "forward_head" if cut.verbs else "forward"
-    train, evaluation = (truncated(trace(net, mode, verb), cut) for mode in (True, False))
-    for name, module in net.named_modules():
-        module.training = modes[name]
+    train, evaluation = (truncated(graph, cut) for graph in graphs or both_modes(net, cut))
     root = join_modes(net, evaluation, train)
     if cut.stride and not cut.verbs:
         root.add_module("_grid", TokenGrid(cut.stride))
