@@ -9,6 +9,8 @@ is read off the head, to which the order of the cells must not matter, and the p
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -59,6 +61,8 @@ class Cut:
         between: what follows Z, in order, for messages.
         verbs: cut by timm's verbs.
         image: height and width of that probe image; a head may fit no other.
+        instead: the cut behind the steps that lay the map out anew, where this one is in front of
+            them and the head may need them.
     """
 
     node: str | None
@@ -68,6 +72,7 @@ class Cut:
     between: tuple[str, ...]
     verbs: bool
     image: tuple[int, int]
+    instead: Cut | None = None
 
     def from_features(self) -> Cut:
         """The cut right behind `forward_features`, where a head does more to the map."""
@@ -144,8 +149,20 @@ def find_by_graph(net: nn.Module, x: Tensor | None = None) -> Cut:
 
 def _cut_at(net: nn.Module, graph: fx.Graph, run: Seen, x: Tensor, verbs: bool) -> Cut:
     end_in_logits(graph)
-    node = before_rearranging(net, graph, run, _last_grid(net, graph, run))
-    _, steps = _back_to(graph, run, lambda other: other is node)
+    last = _last_grid(net, graph, run)
+    node = before_rearranging(net, graph, run, last)
+    instead: Cut | None = None
+    if node is not last:
+        with contextlib.suppress(NotThisWay):
+            instead = _cut_behind(net, copy.deepcopy(graph), run, last, x, verbs)
+    return replace(_cut_behind(net, graph, run, node, x, verbs), instead=instead)
+
+
+def _cut_behind(
+    net: nn.Module, graph: fx.Graph, run: Seen, node: fx.Node, x: Tensor, verbs: bool
+) -> Cut:
+    """The cut at one node of the graph that `run` saw; of `graph`, its copy, the front is lost."""
+    _, steps = _back_to(run.module.graph, run, lambda other: other is node)
     shape, between = run.shapes[node], _described(net, steps)
     if node.op == "placeholder" and not verbs:
         raise NotThisWay("no feature map of more than one cell leads to its logits")

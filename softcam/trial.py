@@ -109,15 +109,24 @@ def _at_some_size(
     try:
         for expected in every_answer(probe, torch.float32):
             try:
-                cut = find(probe, expected[0][0][:1])
+                cut, head = _cut_and_head(probe, find(probe, expected[0][0][:1]))
             except CellsLeftOut as reason:
                 left_out = left_out or reason
             else:
-                head = read_head(probe, cut)
                 return cut, head, _compared(net, probe, expected, cut, head, lively)
     except NotThisWay as reason:
         raise left_out or reason from reason
     raise AssertionError("sizes end in an error")  # pragma: no cover
+
+
+def _cut_and_head(probe: nn.Module, cut: Cut) -> tuple[Cut, Head]:
+    """The head behind a cut; behind the steps that lay the map out anew where it needs them."""
+    try:
+        return cut, read_head(probe, cut)
+    except NotThisWay:
+        if cut.instead is None:
+            raise
+        return cut.instead, read_head(probe, cut.instead)
 
 
 def apart(
