@@ -42,7 +42,7 @@ def some_cnn(seed: int) -> nn.Module:
     )
 
 
-# The first five once gave one row of cells, a silent map or an odd place to what is behind them.
+# Seeds of networks with large kernels, wide paddings and maps of few cells.
 @pytest.mark.parametrize("seed", [5, 11, 17, 23, 33, 45, 49, 52, 68, 106])
 def test_small_networks_of_any_layers_are_exact(seed: int) -> None:
     net = some_cnn(seed).eval()
