@@ -91,6 +91,12 @@ def claims(
             f"claims about {metric!r} need the softcam maps of the arm {arm!r} of one model, found "
             f"{len(own)} rows of {', '.join(names) or 'no model'}: evaluate them, or name `model`."
         )
+    if (own["task"] == "multi-label").any() and own["target"].nunique() > 1:
+        raise SoftCAMError(
+            f"a primary endpoint is one number, and {metric!r} has one for each of the findings "
+            f"{', '.join(sorted(own['target'].unique()))}: give the rows of one of them, "
+            "table[table['target'] == 'class:0']."
+        )
     found: list[Claim] = []
     for dataset, mine in own.groupby("dataset", sort=False):
         boxes = rows[(rows["arm"] == against) & (rows["dataset"] == dataset)]

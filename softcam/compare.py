@@ -263,6 +263,8 @@ class PerImage:
     def predictions(self, run_id: str, arm: str) -> pd.DataFrame:
         """Patient, label and logits (columns 0, 1, ...) by image id; empty if they are not there.
 
+        Of a multi-label set there is a label for each finding: `label:0`, `label:1`, ...
+
         Raises:
             SoftCAMError: several values an image.
         """
@@ -273,16 +275,21 @@ class PerImage:
     def _read_predictions(self, run_id: str, arm: str) -> pd.DataFrame:
         import pandas as pd
 
-        def where(metric: str, target: str) -> dict[str, str]:
+        def find(metric: str, target: str) -> pd.DataFrame | None:
             own = {"run_id": run_id, "arm": arm, "metric": metric, "target": target}
-            return {**dict.fromkeys(self.COLUMNS, "-"), **own}
+            return self.rows({**dict.fromkeys(self.COLUMNS, "-"), **own})
 
-        labels = self.rows(where("label", "label"))
-        if labels is None:
+        def by_class(metric: str, name: Callable[[int], Any]) -> dict[Any, pd.DataFrame]:
+            found: dict[Any, pd.DataFrame] = {}
+            while (rows := find(metric, f"class:{len(found)}")) is not None:
+                found[name(len(found))] = rows
+            return found
+
+        one = find("label", "label")
+        labels = by_class("label", "label:{}".format) if one is None else {"label": one}
+        if not labels:
             return pd.DataFrame({"patient_id": [], "label": []})
-        table = pd.DataFrame({"patient_id": labels["patient_id"], "label": labels["value"]})
-        c = 0
-        while (logits := self.rows(where("logit", f"class:{c}"))) is not None:
-            table[c] = logits["value"]
-            c += 1
-        return table
+        columns = {**labels, **by_class("logit", int)}
+        patients = next(iter(labels.values()))["patient_id"]
+        values = {name: rows["value"] for name, rows in columns.items()}
+        return pd.DataFrame({"patient_id": patients, **values})

@@ -12,19 +12,29 @@ Of which kind a network is, is not read off its name: it is cut (`softcam.cut`),
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from softcam.common import SoftCAMError
-from softcam.copying import computed_weights, hooked_copy, own_copy, untouched
+from softcam.copying import (
+    computed_weights,
+    has_hooks,
+    hooked_copy,
+    own_copy,
+    reading_copy,
+    untouched,
+)
+from softcam.cut import Cut
 from softcam.evidence import Conversion, SoftCAM
 from softcam.heads import Evidence
-from softcam.proof import TOLERANCE, NotThisWay, first_line, probe_inputs, quiet, run
-from softcam.refusal import check_network, nearest_relative, refusal
+from softcam.proof import TOLERANCE, NotThisWay, first_line, probe_image, quiet, run
+from softcam.refusal import cause, check_network, nearest_relative, refusal
 from softcam.swap import fresh_last, last_layer
 from softcam.trial import apart, measured, proved
 from softcam.vgg import paper_head
@@ -156,7 +166,8 @@ def _converted(
         except NotThisWay:
             with quiet():
                 nearest = nearest_relative(net, lambda other: proved(other)[2].kind)
-            raise SoftCAMError(refusal(net, str(reason), nearest)) from reason
+                told = cause(net, str(reason))
+            raise SoftCAMError(refusal(net, told, nearest)) from reason
 
 
 def _proved(net: nn.Module) -> tuple[nn.Module, Evidence, Conversion]:
@@ -164,7 +175,9 @@ def _proved(net: nn.Module) -> tuple[nn.Module, Evidence, Conversion]:
         cut, head, conversion = proved(net)
         if conversion.kind == "pointwise":
             conversion = measured(net, cut, head, conversion)
-        backbone, evidence = apart(own_copy(net), cut, head)
+        own = own_copy(net)
+        given = reading_copy(own, torch.float32)
+        backbone, evidence = apart(own, cut, head)
     except (NotThisWay, SoftCAMError):
         raise
     except Exception as error:  # a network's own code may raise anything
@@ -176,13 +189,24 @@ def _proved(net: nn.Module) -> tuple[nn.Module, Evidence, Conversion]:
             "old weight norm, spectral norm and pruning stay in the backbone; where its head had "
             "them, the evidence layer has the weights that they gave"
         )
+    if head.classifier and is_parametrized(net.get_submodule(head.classifier)):
+        notes.append(
+            f"{head.classifier} is parametrised: the evidence layer has the weights that this gave "
+            "in evaluation mode, and no parametrisation"
+        )
     if conversion.kind == "exact":
-        notes += _compared(net, SoftCAM(backbone, evidence))
+        notes += _compared(net, given, SoftCAM(backbone, evidence), cut)
     return backbone, evidence, replace(conversion, notes=tuple(notes))
 
 
-def _compared(net: nn.Module, model: SoftCAM) -> tuple[str, ...]:
+def _compared(net: nn.Module, given: nn.Module, model: SoftCAM, cut: Cut) -> tuple[str, ...]:
     """Compare with the network as it was given: its own weights, and its hooks.
+
+    Args:
+        net: as it was given.
+        given: a copy to read from, without its hooks.
+        model: what was made of it.
+        cut: where; the image size at which it was proved is that of the comparison.
 
     Returns:
         Notes on its hooks.
@@ -191,10 +215,13 @@ def _compared(net: nn.Module, model: SoftCAM) -> tuple[str, ...]:
         NotThisWay: the logits are not the same.
         SoftCAMError: they are not, and it is its hooks that alter them.
     """
-    given, hooked, lost = hooked_copy(net)
-    difference = _difference(given, model)
+    hooked, lost = tuple[str, ...](), tuple[str, ...]()
+    difference = plain = _difference(partial(reading_copy, given), model, cut.image)
+    if has_hooks(net):
+        watched, hooked, lost = hooked_copy(net)
+        difference = _difference(lambda p: watched.to("cpu", p).eval(), model, cut.image)
     named = ", ".join(path or "the network itself" for path in hooked)
-    if difference > TOLERANCE and hooked and _difference(own_copy(net), model) <= TOLERANCE:
+    if difference > TOLERANCE >= plain:
         raise SoftCAMError(
             f"{type(net).__name__} cannot become a SoftCAM: a forward hook alters its logits "
             f"(hooks on: {named}), and hooks are left out. Remove it, or do what it does in a "
@@ -212,27 +239,31 @@ def _compared(net: nn.Module, model: SoftCAM) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _difference(net: nn.Module, model: SoftCAM) -> float:
-    """Of logits with the weights as they are, as a share of their scale; `net` is used up.
+def _difference(
+    given: Callable[[torch.dtype], nn.Module], model: SoftCAM, size: tuple[int, int]
+) -> float:
+    """Of logits with the weights as they are, as a share of their scale, at one image size.
 
     In float64 where rounding alone may exceed the bar in float32.
+
+    Args:
+        given: the network in a precision, on the CPU and in evaluation mode.
+        model: what was made of it.
+        size: (H, W).
     """
     found = 0.0
     for precision in (torch.float32, torch.float64):
-        net = net.to("cpu", precision).eval()
-        copied = own_copy(model).to("cpu", precision).eval()
-        for x in probe_inputs(net, precision):
-            expected = run(net, x)
-            if isinstance(expected, Tensor):
-                break
-        else:
-            return float("inf")
+        x = probe_image(*size)[:1].to(precision)
+        expected = run(given(precision), x)
+        copied = cast(SoftCAM, reading_copy(model, precision))
         logits = run(copied, x)
-        if not isinstance(logits, Tensor) or logits.shape != expected.shape:
+        if not isinstance(expected, Tensor) or not isinstance(logits, Tensor):
+            return float("inf")
+        if logits.shape != expected.shape:
             return float("inf")
         if not bool(expected.isfinite().all()):
             return 0.0  # its own weights are of no use, and the probe has agreed
-        scale = float((expected - cast(SoftCAM, copied).bias).abs().max())
+        scale = float((expected - copied.bias).abs().max())
         error = float((logits - expected).abs().max())
         found = error / max(scale, 1e-3 * float(expected.abs().max()), 1e-30)
         if found <= TOLERANCE:

@@ -22,7 +22,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from softcam.common import SoftCAMError
 
-__all__ = ["computed_weights", "hooked_copy", "own_copy", "untouched"]
+__all__ = ["computed_weights", "has_hooks", "hooked_copy", "own_copy", "reading_copy", "untouched"]
 
 _TABLES = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
 _WEIGHT_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
@@ -39,6 +39,25 @@ def own_copy(net: nn.Module) -> nn.Module:
     """
     copied, _ = _copied(net)
     return copied
+
+
+def reading_copy(net: nn.Module, precision: torch.dtype) -> nn.Module:
+    """A copy on the CPU in evaluation mode, to compare outputs with.
+
+    It has modules of its own, but shares the tensors with `net` where all are on the CPU in
+    `precision`: so nothing may change its weights.
+    """
+    tensors = [*net.parameters(), *net.buffers()]
+    floating = {(t.device.type, t.dtype) for t in tensors if t.is_floating_point()}
+    if floating <= {("cpu", precision)} and not any(True for _ in computed_weights(net)):
+        return copy.deepcopy(net, {id(tensor): tensor for tensor in tensors}).eval()
+    return own_copy(net).to("cpu", precision).eval()
+
+
+def has_hooks(net: nn.Module) -> bool:
+    """Whether someone hung forward hooks on it."""
+    tables = (vars(module).get(name) or {} for module in net.modules() for name in _TABLES[:2])
+    return any(not _is_torchs(hook) for table in tables for hook in table.values())
 
 
 def hooked_copy(net: nn.Module) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...]]:

@@ -9,6 +9,8 @@ is read off the head, to which the order of the cells must not matter, and the p
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,6 +36,8 @@ from softcam.proof import NotThisWay, first_output
 __all__ = [
     "Cut",
     "Features",
+    "Modes",
+    "both_modes",
     "cut_features",
     "find_by_graph",
     "find_by_verbs",
@@ -56,6 +60,9 @@ class Cut:
         stride: image pixels a token; 0 where Z has a height and a width of its own.
         between: what follows Z, in order, for messages.
         verbs: cut by timm's verbs.
+        image: height and width of that probe image; a head may fit no other.
+        instead: the cut behind the steps that lay the map out anew, where this one is in front of
+            them and the head may need them.
     """
 
     node: str | None
@@ -64,6 +71,8 @@ class Cut:
     stride: int
     between: tuple[str, ...]
     verbs: bool
+    image: tuple[int, int]
+    instead: Cut | None = None
 
     def from_features(self) -> Cut:
         """The cut right behind `forward_features`, where a head does more to the map."""
@@ -140,8 +149,20 @@ def find_by_graph(net: nn.Module, x: Tensor | None = None) -> Cut:
 
 def _cut_at(net: nn.Module, graph: fx.Graph, run: Seen, x: Tensor, verbs: bool) -> Cut:
     end_in_logits(graph)
-    node = before_rearranging(net, graph, run, _last_grid(net, graph, run))
-    _, steps = _back_to(graph, run, lambda other: other is node)
+    last = _last_grid(net, graph, run)
+    node = before_rearranging(net, graph, run, last)
+    instead: Cut | None = None
+    if node is not last:
+        with contextlib.suppress(NotThisWay):
+            instead = _cut_behind(net, copy.deepcopy(graph), run, last, x, verbs)
+    return replace(_cut_behind(net, graph, run, node, x, verbs), instead=instead)
+
+
+def _cut_behind(
+    net: nn.Module, graph: fx.Graph, run: Seen, node: fx.Node, x: Tensor, verbs: bool
+) -> Cut:
+    """The cut at one node of the graph that `run` saw; of `graph`, its copy, the front is lost."""
+    _, steps = _back_to(run.module.graph, run, lambda other: other is node)
     shape, between = run.shapes[node], _described(net, steps)
     if node.op == "placeholder" and not verbs:
         raise NotThisWay("no feature map of more than one cell leads to its logits")
@@ -156,7 +177,7 @@ def _cut_at(net: nn.Module, graph: fx.Graph, run: Seen, x: Tensor, verbs: bool) 
                 raise NotThisWay(f"its {tokens} tokens form no grid over the image")
     except NotThisWay as reason:
         raise type(reason)(f"{reason}{listed(between)}") from reason
-    return Cut(name, layout, shape, stride, between, verbs)
+    return Cut(name, layout, shape, stride, between, verbs, (x.shape[2], x.shape[3]))
 
 
 def _last_grid(net: nn.Module, graph: fx.Graph, run: Seen) -> fx.Node:
@@ -201,8 +222,26 @@ def head_graph(net: nn.Module, cut: Cut) -> fx.Graph:
     return behind(graph, cut.node)
 
 
-def cut_features(net: nn.Module, cut: Cut) -> nn.Module:
+Modes = tuple[fx.Graph, fx.Graph]  # of one network, in training and in evaluation mode
+
+
+def both_modes(net: nn.Module, cut: Cut) -> Modes:
+    """The graphs in which `cut` is, in training and in evaluation mode; keeps the mode of `net`."""
+    modes = {name: module.training for name, module in net.named_modules()}
+    verb = "forward_head" if cut.verbs else "forward"
+    train, evaluation = trace(net, True, verb), trace(net, False, verb)
+    for name, module in net.named_modules():
+        module.training = modes[name]
+    return train, evaluation
+
+
+def cut_features(net: nn.Module, cut: Cut, graphs: Modes | None = None) -> nn.Module:
     """The part of `net` up to Z, as a module (B, 3, H, W) to (B, D, h, w); shares its layers.
+
+    Args:
+        net: the network.
+        cut: where.
+        graphs: those of `both_modes`, which are used up; None traces them.
 
     Raises:
         NotThisWay: the network takes other layers in training than in evaluation.
@@ -210,10 +249,7 @@ def cut_features(net: nn.Module, cut: Cut) -> nn.Module:
     if cut.verbs and cut.node is None:
         return Features(net, cut)
     modes = {name: module.training for name, module in net.named_modules()}
-    verb = "forward_head" if cut.verbs else "forward"
-    train, evaluation = (truncated(trace(net, mode, verb), cut) for mode in (True, False))
-    for name, module in net.named_modules():
-        module.training = modes[name]
+    train, evaluation = (truncated(graph, cut) for graph in graphs or both_modes(net, cut))
     root = join_modes(net, evaluation, train)
     if cut.stride and not cut.verbs:
         root.add_module("_grid", TokenGrid(cut.stride))

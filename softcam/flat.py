@@ -66,8 +66,10 @@ def is_mean(head: Callable[[Tensor], Tensor], flat: Callable[[Tensor], Tensor], 
 def is_affine(flat: Callable[[Tensor], Tensor], z: Tensor) -> bool:
     """Whether a head on flat maps is W v + b, for small numbers and for large ones."""
     cells = z.movedim(1, -1).flatten(0, 2)  # (B*h*w, D)
-    pairs = [(cells[:FEW] * scale, cells[-FEW:] * scale) for scale in SCALES]
-    return all(same(flat(v + w), flat(v) + flat(w) - flat(v * 0)) for v, w in pairs)
+    v, w = (torch.cat([some * scale for scale in SCALES]) for some in (cells[:FEW], cells[-FEW:]))
+    both, one, other, none = flat(torch.cat([v + w, v, w, v * 0])).chunk(4)
+    pairs = zip(torch.split(both, FEW), torch.split(one + other - none, FEW), strict=True)
+    return all(same(found, expected) for found, expected in pairs)
 
 
 def same(found: Tensor | None, expected: Tensor) -> bool:

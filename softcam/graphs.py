@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+_DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.alpha_dropout, F.feature_alpha_dropout)
+
+
 class _Tracer(fx.Tracer):
     """Traces containers and leaves every module without children whole.
 
@@ -38,6 +41,13 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return next(m.children(), None) is None or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            self.path_of_module(m)
+        except NameError:  # built in passing, as a slice of layers is: look inside
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
 
 
 class Seen(fx.Interpreter):
@@ -233,7 +243,7 @@ def dropout_rate(module: nn.Module, node: fx.Node) -> float | None:
     layer = layer_of(module, node)
     if isinstance(layer, nn.modules.dropout._DropoutNd):
         return float(layer.p)
-    if node.op == "call_function" and node.target is F.dropout:
+    if node.op == "call_function" and node.target in _DROPOUTS:
         return float(node.kwargs.get("p", node.args[1] if len(node.args) > 1 else 0.5))  # type: ignore[arg-type]
     return None
 

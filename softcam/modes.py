@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from softcam.proof import NotThisWay
 
-__all__ = ["join_modes"]
+__all__ = ["are_alike", "join_modes"]
 
 
 class _Mode(nn.Module):
@@ -21,6 +21,18 @@ class _Mode(nn.Module):
 
     def forward(self) -> bool:
         return self.training
+
+
+class _Place(nn.Module):
+    """Says at run time what tracing would freeze: the device that the network is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("anything", torch.empty(0), persistent=False)
+
+    def forward(self) -> torch.device:
+        place: torch.device = self.anything.device  # type: ignore[assignment]
+        return place
 
 
 class _Constant(nn.Module):
@@ -64,9 +76,21 @@ def join_modes(net: nn.Module, evaluation: fx.Graph, train: fx.Graph) -> nn.Modu
             root = _with(root, str(mode.target), _Mode())
         else:
             evaluation.erase_node(mode)
-    for name, layer in _constants(net, evaluation).items():
+    for name, layer in {**_constants(net, evaluation), **_places(evaluation)}.items():
         root = _with(root, name, layer)
     return root
+
+
+def are_alike(net: nn.Module, one: fx.Graph, other: fx.Graph) -> bool:
+    """Whether two traces of a network, in two modes, are the same, step by step.
+
+    Then its mode counts inside its layers alone, and they are the same layers.
+    """
+    pairs = zip(one.nodes, other.nodes, strict=False)
+    return len(one.nodes) == len(other.nodes) and all(
+        _same_step(net, a, b) and str((a.args, a.kwargs)) == str((b.args, b.kwargs))
+        for a, b in pairs
+    )
 
 
 def _owner(node: fx.Node) -> str:
@@ -101,6 +125,27 @@ def _constants(net: nn.Module, graph: fx.Graph) -> dict[str, nn.Module]:
             layers[name] = _Constant(value)
             node.op, node.target = "call_module", name
     return layers
+
+
+def _places(graph: fx.Graph) -> dict[str, nn.Module]:
+    """Let `graph` ask for the device where a trace froze that of the network's parameters."""
+    frozen = [
+        value
+        for node in graph.nodes
+        for value in (*node.args, *node.kwargs.values())
+        if isinstance(value, torch.device)
+    ]
+    if not frozen:
+        return {}
+    with graph.inserting_before(next(iter(graph.nodes))):
+        place = graph.create_node("call_module", "_place")
+    for node in graph.nodes:
+        node.args = tuple(place if isinstance(v, torch.device) else v for v in node.args)
+        node.kwargs = {
+            key: place if isinstance(value, torch.device) else value
+            for key, value in node.kwargs.items()
+        }
+    return {"_place": _Place().to(frozen[0])}
 
 
 def _attribute(net: nn.Module, node: fx.Node) -> Tensor:

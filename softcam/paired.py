@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from softcam.common import digest
+from softcam.common import SoftCAMError, digest
 from softcam.compare import STATISTICS, PerImage
 from softcam.metrics import (
     Interval,
@@ -24,7 +24,7 @@ from softcam.metrics import (
     paired_permutation_statistic,
 )
 from softcam.metrics.classification import class_probabilities
-from softcam.seeds import align, grouping, same_images, statistic_of
+from softcam.seeds import align, grouping, labels_and_logits, same_images, statistic_of
 
 __all__ = ["Comparison", "Draws"]
 
@@ -83,7 +83,14 @@ class Comparison:
             if not len(ids):
                 return False
             found.append((a.loc[ids], b.loc[ids]))
-        self.sides = [[_arrays(t) for t in both] for both in found]
+        target = str(self.pairs[0]["target"])
+        self.sides = [[labels_and_logits(t, target) for t in both] for both in found]
+        if not all(np.array_equal(a[0], b[0]) for a, b in self.sides):
+            who = " and ".join(str(self.pairs[0][c]) for c in ("run_id", "run_id_b"))
+            raise SoftCAMError(
+                f"{who} have the same images and other labels; expected runs that learned the "
+                "same: compare those of one label_column."
+            )
         self.groups = grouping([a["patient_id"] for a, _ in found], self.crossed)
         return True
 
@@ -92,10 +99,6 @@ def _second(pair: Mapping[str, Any]) -> dict[str, Any]:
     """What `PerImage.rows` is asked for b: the same measure of another source."""
     own = {c: pair[c] for c in PerImage.COLUMNS}
     return {**own, **{c: pair[f"{c}_b"] for c in own if f"{c}_b" in pair}}
-
-
-def _arrays(table: Any) -> tuple[np.ndarray, np.ndarray]:
-    return table["label"].to_numpy().astype(int), table.iloc[:, 2:].to_numpy()
 
 
 Tested = tuple[Comparison, Interval, Permutation]
@@ -149,14 +152,14 @@ class Draws:
     def _statistic(self, job: Comparison) -> tuple[Interval, Permutation]:
         """AUC, kappa, calibration error: computed again for each draw."""
         first, second = ([both[side] for both in job.sides] for side in (0, 1))
-        statistic = statistic_of(job.metric, first[0][1])
+        statistic = statistic_of(job.metric, *first[0])
         interval = hierarchical_statistic(
             statistic, first, second, n_boot=self.n_boot, seed=self.seed, groups=job.groups,
             crossed=job.crossed,
         )  # fmt: skip
         if job.metric == "auc":  # scores of two models cannot be exchanged, their ranks can
             first, second = ([_ranked(*each) for each in side] for side in (first, second))
-            statistic = statistic_of("auc", np.zeros((1, 1)))
+            statistic = statistic_of("auc", first[0][0], np.zeros((1, 1)))
         of_seed = np.repeat(np.arange(len(first)), [len(y) for y, _ in first])
 
         def mean(which: np.ndarray, y: np.ndarray, z: np.ndarray) -> float:
@@ -196,7 +199,9 @@ def _one_sequence(job: Comparison, sizes: Sequence[int]) -> np.ndarray | None:
 
 def _ranked(y: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logits whose order says the same to the AUC: ranks in (-1, 1), one column a class."""
-    if logits.shape[1] == 2:
+    if y.ndim == 2:
+        columns = list(logits.T)
+    elif logits.shape[1] == 2:
         columns = [logits[:, 1] - logits[:, 0]]
     elif logits.shape[1] == 1:
         columns = [logits[:, 0]]

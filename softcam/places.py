@@ -83,7 +83,10 @@ def _is_rearranged(z: Tensor, moved: Tensor) -> bool:
     if bool(torch.isin(moved, z).all()):
         return True
     lacking = [
-        (*z.shape[:axis], *kept, *z.shape[axis + 1 :]) for axis in (1, 2, 3) for kept in ((), (1,))
+        (*z.shape[:axis], *kept, *z.shape[axis + 1 :])
+        for axis in range(1, z.ndim)
+        for kept in ((), (1,))
+        if z.shape[axis] > 1
     ]
     return z.ndim == 4 and tuple(moved.shape) in lacking
 
@@ -141,8 +144,9 @@ def sides(backbone: nn.Module, x: Tensor) -> float:
         x: two images (2, 3, H, W).
 
     Returns:
-        How far apart the centres of the two squared changes are along an axis, as a share of the
-        map's side: 1 from border to border, negative the wrong way round; 0 for one cell alone.
+        The correlation between where the image was changed and where the map did, cells weighted
+        by their squared change, along the worse axis: negative the wrong way round; 0 where
+        nothing shows, as with features that are silent, or only one cell does.
     """
     for layer in backbone.modules():
         if isinstance(layer, nn.Conv2d) and isinstance(layer.weight, nn.Parameter):
@@ -155,15 +159,24 @@ def sides(backbone: nn.Module, x: Tensor) -> float:
     with Dropouts():
         z = backbone(images)
     change = (z[1:] - z[:1]).double().square().sum(1)  # (2, h, w)
-    change = change / change.sum((1, 2), keepdim=True)
-    found = []
-    for axis, wanted in ((1, -1), (2, 1)):  # the first change is further up and further right
-        cells = change.shape[axis]
-        if cells > 1:
-            place = torch.linspace(0, 1, cells, dtype=torch.float64)
-            centre = (change.sum(3 - axis) * place).sum(1)  # (2,)
-            found.append(wanted * float(centre[0] - centre[1]))
-    return min(found, default=0.0)
+    # The first change is further up and further right.
+    found = [(change.flip(0).sum(2), change.shape[1]), (change.sum(1), change.shape[2])]
+    return min((_correlation(weights) for weights, cells in found if cells > 1), default=0.0)
+
+
+def _correlation(weights: Tensor) -> float:
+    """Pearson's, of column and row reversed, of a table (2, n) of weights; 0 where it has none."""
+    total = weights.sum()
+    if not 0 < float(total) < float("inf"):
+        return 0.0
+    weights = weights / total
+    rows = torch.tensor([1.0, 0.0], dtype=weights.dtype)
+    columns = torch.linspace(0, 1, weights.shape[1], dtype=weights.dtype)
+    rows = rows - (weights.sum(1) * rows).sum()
+    columns = columns - (weights.sum(0) * columns).sum()
+    spread = (weights.sum(1) * rows.square()).sum() * (weights.sum(0) * columns.square()).sum()
+    shared = (weights * rows[:, None] * columns).sum()
+    return float(shared / spread.sqrt()) if float(spread) > 1e-12 else 0.0
 
 
 def _narrow(layer: nn.Conv2d) -> None:

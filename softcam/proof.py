@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from softcam.chance import Dropouts, reseed
+from softcam.chance import Dropouts, randomise, reseed
 from softcam.copying import own_copy
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Answers",
     "NotThisWay",
     "CellsLeftOut",
+    "Silent",
     "Untraceable",
     "answers",
     "cell_size",
@@ -35,6 +36,7 @@ __all__ = [
     "is_even",
     "logit_difference",
     "probe_copy",
+    "probe_image",
     "probe_inputs",
     "quiet",
     "reduction_of",
@@ -56,61 +58,42 @@ class Untraceable(NotThisWay):
     """The network cannot be traced, which says nothing of what it is."""
 
 
+class Silent(NotThisWay):
+    """The logits are the same whatever the image, on this probe; they may not be on another."""
+
+
 class CellsLeftOut(NotThisWay):
     """At this image size the head does not read all cells; it may at another."""
 
 
-def probe_copy(net: nn.Module, precision: torch.dtype = torch.float32) -> nn.Module:
+def probe_copy(
+    net: nn.Module, precision: torch.dtype = torch.float32, lively: bool = False
+) -> nn.Module:
     """A copy on the CPU with nothing left at zero, in evaluation mode: see the module's docstring.
 
     The same weights for the same seed in every precision.
+
+    Args:
+        net: stays as it is.
+        precision: of the copy.
+        lively: change all weights and let biases be positive, for a network whose activations are
+            silent as it is.
     """
     probe = own_copy(net).to("cpu", torch.float32)
-    with torch.no_grad():
-        for parameter in probe.parameters():
-            if (
-                parameter.numel()
-                and max(map(abs, torch.stack(parameter.aminmax()).tolist())) < 1e-3
-            ):
-                parameter.uniform_(0.1, 0.3)  # layer scales, residual gammas, biases of zero
-        for module in probe.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                _shake(module)
-            elif isinstance(module, (nn.Linear, nn.Conv2d)):
-                if module.bias is not None:
-                    module.bias += 0.3 * torch.randn_like(module.bias)  # the head's among them
-            else:
-                _scale(module)
+    randomise(probe, lively)
     return probe.to(precision).eval()
-
-
-def _shake(norm: nn.modules.batchnorm._BatchNorm) -> None:
-    # Around the values it has, so that a trained network does not blow up over its depth.
-    if norm.running_mean is not None and norm.running_var is not None:
-        norm.running_mean.add_(0.1 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean))
-        norm.running_var.mul_(torch.empty_like(norm.running_var).uniform_(0.7, 1.4))
-    _scale(norm)
-    if norm.bias is not None:  # a norm may scale alone
-        norm.bias.add_(0.1 * torch.randn_like(norm.bias))
-
-
-def _scale(module: nn.Module) -> None:
-    """Other norms, whatever their class: their weights are one number a channel."""
-    weight = getattr(module, "weight", None)
-    if isinstance(weight, nn.Parameter) and weight.ndim == 1:
-        weight.mul_(torch.empty_like(weight).uniform_(0.7, 1.4))
 
 
 Answers = list[tuple[Tensor, Tensor]]  # images, logits
 
 
-def answers(net: nn.Module, precision: torch.dtype) -> Answers:
-    """Probe images of two sizes, where the network takes two, and its logits for them.
+def answers(net: nn.Module, precision: torch.dtype, size: tuple[int, int]) -> Answers:
+    """Probe images of this size (H, W) and of another, where the network takes it, with its logits.
 
     Raises:
-        NotThisWay: it runs on none, or does not give logits.
+        NotThisWay: it does not run on the first, or does not give logits.
     """
-    return next(every_answer(net, precision))
+    return next(_answers(net, [probe_image(*size).to(precision)]))
 
 
 def every_answer(net: nn.Module, precision: torch.dtype) -> Iterator[Answers]:
@@ -119,8 +102,12 @@ def every_answer(net: nn.Module, precision: torch.dtype) -> Iterator[Answers]:
     Raises:
         NotThisWay: it takes none (more), or does not give logits.
     """
+    return _answers(net, probe_inputs(net, precision))
+
+
+def _answers(net: nn.Module, images: Iterable[Tensor]) -> Iterator[Answers]:
     problem = "no size fits"
-    for x in probe_inputs(net, precision):
+    for x in images:
         logits = run(net, x)
         if isinstance(logits, str):
             problem = logits
@@ -136,6 +123,8 @@ def _other_sizes(x: Tensor) -> Iterator[Tensor]:
     height, width = x.shape[2:]
     if height != width:
         turned = x[:1].mT.contiguous()  # (1, 3, W, H)
+        if 3 * width > 4 * height:
+            yield turned[:, :, : 3 * width // 4]  # still higher than wide
         yield torch.cat([turned, turned[:, :, : width // 2]], 2)
         yield turned
     else:
@@ -158,7 +147,9 @@ def logit_difference(found: Tensor | str, expected: Tensor, bias: Tensor) -> flo
     if found.shape != expected.shape:
         raise NotThisWay(f"logits of shape {tuple(expected.shape)} became {tuple(found.shape)}")
     scale = (expected - bias).abs().max().item()
-    if not 0 < scale < float("inf"):
+    if scale == 0:
+        raise Silent("its logits on the probe are the same whatever the image: nothing to compare")
+    if not scale < float("inf"):
         raise NotThisWay(f"its logits on the probe have the scale {scale}, nothing to compare")
     return (found - expected).abs().max().item() / scale
 
@@ -198,10 +189,11 @@ def probe_inputs(net: nn.Module, precision: torch.dtype = torch.float32) -> Iter
     if settings.get("input_size"):
         sizes.append(tuple(settings["input_size"][-2:]))
     for height, width in dict.fromkeys([*sizes, *((side, side) for side in SQUARE)]):
-        yield _noise(height, width).to(precision)
+        yield probe_image(height, width).to(precision)
 
 
-def _noise(height: int, width: int) -> Tensor:
+def probe_image(height: int, width: int) -> Tensor:
+    """Two images of noise, (2, 3, H, W), the same each time."""
     return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
@@ -232,7 +224,7 @@ def reduction_of(backbone: nn.Module, net: nn.Module) -> int:
     `net` is the network that the backbone was cut from; it knows the sizes that it takes.
     """
     cell = 0
-    for x in (_noise(*OBLONG), *probe_inputs(net)):
+    for x in (probe_image(*OBLONG), *probe_inputs(net)):
         try:
             with torch.no_grad():
                 z = backbone(x[:1])

@@ -11,8 +11,9 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from softcam.common import SoftCAMError
 from softcam.copying import own_copy
+from softcam.proof import first_output
 
-__all__ = ["RELATIVES", "check_network", "nearest_relative", "refusal"]
+__all__ = ["RELATIVES", "cause", "check_network", "nearest_relative", "refusal"]
 
 # One of each kind of backbone, all of timm, all convertible.
 RELATIVES = (
@@ -92,6 +93,48 @@ def nearest_relative(net: nn.Module, convert: Callable[[nn.Module], str]) -> str
             )
     like = difflib.get_close_matches(name or type(net).__name__.lower(), RELATIVES, 1, 0.3)
     return f"The nearest that does is timm's {like[0] if like else 'resnet50'}"
+
+
+def cause(net: nn.Module, reason: str) -> str:
+    """What lies behind a reason, where the layers of `net` tell it; else the reason itself."""
+    for path, layer in net.named_modules():
+        if ".quantized." in f".{type(layer).__module__}.":
+            return (
+                f"{path or 'it'} is quantised ({type(layer).__name__}), and layers of floats are "
+                "expected: convert the network as it was before, then quantise the result"
+            )
+    first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is not None and first.in_channels != 3 and "channels" in reason:
+        mend = "x.mean(1, keepdim=True)" if first.in_channels == 1 else "what it takes, made of x"
+        return (
+            f"its first convolution takes {first.in_channels} channels, and RGB images "
+            f"(B, 3, H, W) are expected: wrap it in a module that gives it {mend}"
+        )
+    found = sorted({str(p.dtype) for p in net.parameters() if p.is_floating_point()})
+    if found not in ([], ["torch.float32"]) and ("dtype" in reason or "type (" in reason):
+        return (
+            f"its forward pass asks for one precision ({reason}), where its parameters are "
+            f"{' and '.join(found)} and the proof runs in float32: take the casts out of it and "
+            "its layers to one precision"
+        )
+    if _is_random(net):
+        return (
+            "its logits are random in evaluation mode, as with dropout that is always on: let it "
+            "drop only where self.training, then convert"
+        )
+    return reason
+
+
+def _is_random(net: nn.Module) -> bool:
+    copied = own_copy(net).to("cpu", torch.float32).eval()
+    try:
+        x, _ = first_output(copied, copied)
+        with torch.no_grad():
+            one, other = copied(x), copied(x)
+    except Exception:  # it may raise anything, and that is said already
+        return False
+    tables = isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)
+    return tables and not torch.equal(one, other)
 
 
 def refusal(net: nn.Module, reason: str, nearest: str) -> str:

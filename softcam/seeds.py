@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from softcam.common import SoftCAMError
 from softcam.compare import STATISTICS, PerImage, groups_of
 from softcam.metrics import (
     Interval,
@@ -21,14 +22,16 @@ from softcam.metrics import (
     get_measure,
     hierarchical_ratio,
     hierarchical_statistic,
+    macro_mean,
 )
+from softcam.metrics.multi_label import one_finding
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "SEEDS_OF", "SeedValue", "align", "grouping", "same_images", "statistic_of",
-    "with_seed_intervals",
+    "SEEDS_OF", "SeedValue", "align", "grouping", "labels_and_logits", "same_images",
+    "statistic_of", "with_seed_intervals",
 ]  # fmt: skip
 
 SEEDS_OF = ["dataset", "split", "model", "arm", "lambda1", "lambda2"]  # with the same: other seeds
@@ -129,16 +132,16 @@ def with_seed_intervals(
 
 
 def _over_seeds(rows: pd.DataFrame, images: PerImage, n_boot: int, seed: int) -> Interval | None:
-    crossed = same_images(images, rows[["run_id", "arm"]].to_numpy().tolist())
+    runs = rows[["run_id", "arm"]].to_numpy().tolist()
+    crossed = same_images(images, runs)
     if rows["metric"].iloc[0] in STATISTICS:
-        runs = rows[["run_id", "arm"]].to_numpy().tolist()
         tables = [images.predictions(*run).sort_index() for run in runs]
         if any(t.empty for t in tables):
             return None
-        arrays = [(t["label"].to_numpy().astype(int), t.iloc[:, 2:].to_numpy()) for t in tables]
+        arrays = [labels_and_logits(t, str(rows["target"].iloc[0])) for t in tables]
         groups = grouping([t["patient_id"] for t in tables], crossed)
         return hierarchical_statistic(
-            statistic_of(str(rows["metric"].iloc[0]), arrays[0][1]), arrays, n_boot=n_boot,
+            statistic_of(str(rows["metric"].iloc[0]), *arrays[0]), arrays, n_boot=n_boot,
             seed=seed, crossed=crossed, groups=groups,
         )  # fmt: skip
     found = [images.rows({str(k): v for k, v in row.items()}) for _, row in rows.iterrows()]
@@ -148,15 +151,20 @@ def _over_seeds(rows: pd.DataFrame, images: PerImage, n_boot: int, seed: int) ->
     return hierarchical_ratio([r for (r,) in ratios], n_boot, seed, groups, crossed=crossed)
 
 
-def statistic_of(metric: str, logits: np.ndarray) -> Callable[..., float]:
-    """A classification measure of labels and logits, with the link that the logits show."""
-    link = "sigmoid" if logits.shape[1] == 1 else "softmax"
-    return partial(get_measure(metric).function, link=link)
+def statistic_of(metric: str, labels: np.ndarray, logits: np.ndarray) -> Callable[..., float]:
+    """A classification measure of labels and logits, with the link that the logits show.
+
+    Of several findings (labels (N, C)) it is the mean over them, each with a sigmoid.
+    """
+    function = get_measure(metric).function
+    if labels.ndim == 2:
+        return partial(macro_mean(function), link="sigmoid")
+    return partial(function, link="sigmoid" if logits.shape[1] == 1 else "softmax")
 
 
 def same_images(images: PerImage, runs: Sequence[Sequence[str]]) -> bool:
     """Whether these runs (id and arm) were tested on the same images: same ids, same labels."""
-    tables = [images.predictions(*run)["label"].sort_index() for run in runs]
+    tables = [_labels(images.predictions(*run)).sort_index() for run in runs]
     return len(tables[0]) > 0 and all(each.equals(tables[0]) for each in tables[1:])
 
 
@@ -192,3 +200,35 @@ def grouping(patients: Sequence[pd.Series], crossed: bool) -> Any:
     if all(each is None for each in groups):
         return None
     return groups[0] if crossed else groups
+
+
+def _labels(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The label column of `PerImage.predictions`, or those of all findings."""
+    return predictions[[c for c in predictions.columns if str(c).startswith("label")]]
+
+
+def labels_and_logits(
+    predictions: pd.DataFrame, target: str = "-"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and logits of `PerImage.predictions` as a classification measure takes them.
+
+    Args:
+        predictions: one row an image.
+        target: of a multi-label set, `class:N` takes finding N alone; `-` takes all of them.
+
+    Returns:
+        (N,) and (N, C) with one class an image, or for one finding (N,) and (N, 1); of all
+        findings (N, C) and (N, C).
+    """
+    labels = _labels(predictions).to_numpy().astype(int)
+    logits = predictions.iloc[:, 1 + labels.shape[1] :].to_numpy()
+    if "label" in predictions.columns:
+        return labels[:, 0], logits
+    if labels.shape != logits.shape:
+        raise SoftCAMError(
+            f"found labels of {labels.shape[1]} findings and {logits.shape[1]} logits; expected a "
+            "logit for each finding: evaluate the run once more."
+        )
+    if target == "-":
+        return labels, logits
+    return one_finding(labels, logits, int(target.removeprefix("class:")))

@@ -30,9 +30,9 @@ CONTROLS = ("random", "centre", "edge")
 YARDSTICKS = (*CONTROLS, "chance", "reference-ceiling", "true-mask")
 WHAT = ["metric", "protocol", "fill", "step", "target", "finding", "interpolation", "threshold"]
 COLUMNS = (
-    "dataset", "split", "model", "metric", "protocol", "fill", "step", "arm", "lambda1", "lambda2",
-    "method", "gauge", "seed", "occluded", "b_arm", "b_method", "b_gauge", "direction", "n",
-    "difference", "ci_low", "ci_high", "ci_kind", "p", "p_kind", "p_holm", "better", "reason",
+    "dataset", "split", "model", "metric", "protocol", "fill", "step", "target", "arm", "lambda1",
+    "lambda2", "method", "gauge", "seed", "occluded", "b_arm", "b_method", "b_gauge", "direction",
+    "n", "difference", "ci_low", "ci_high", "ci_kind", "p", "p_kind", "p_holm", "better", "reason",
 )  # fmt: skip
 _STATISTICS = ("n", "ci_low", "ci_high", "ci_kind")  # of the table, not of the difference
 _KINDS = ("classification", "map", "labelled", "occlusion")
@@ -75,7 +75,8 @@ def significance(
         n_boot, n_draws, seed: of intervals and permutation tests.
 
     Returns:
-        `COLUMNS`. `seed` is the seed or `pooled`, `occluded` is `-`, `own` or the arm. `p_holm`
+        `COLUMNS`. `seed` is the seed or `pooled`, `occluded` is `-`, `own` or the arm. Of a
+        multi-label set, `target` is `class:N` for finding N and `-` for their mean. `p_holm`
         is corrected over all rows. `better` is `a` or `b` where `p_holm` is at most alpha and
         the interval does not hold 0, else `neither`. Over seeds the interval draws the seeds
         too; the p-value is about the trained networks. Only maps in the contrast, or the gauge

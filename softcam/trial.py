@@ -18,21 +18,25 @@ import torch
 from torch import Tensor, fx, nn
 
 from softcam.chance import Dropouts
+from softcam.common import SoftCAMError
 from softcam.copying import own_copy
-from softcam.cut import Cut, cut_features, find_by_graph, find_by_verbs
+from softcam.cut import Cut, Modes, both_modes, cut_features, find_by_graph, find_by_verbs
 from softcam.evidence import Conversion, SoftCAM
 from softcam.heads import Evidence, Head, evidence_of, read_head, without_head
 from softcam.layouts import Layout, from_map
+from softcam.modes import are_alike
 from softcam.places import sides
 from softcam.proof import (
     TOLERANCE,
     Answers,
     CellsLeftOut,
     NotThisWay,
+    Silent,
     Untraceable,
     answers,
     cell_size,
     every_answer,
+    first_line,
     is_even,
     logit_difference,
     probe_copy,
@@ -42,6 +46,7 @@ from softcam.proof import (
 
 __all__ = ["apart", "measured", "proved"]
 
+TRAINS_ELSE = "its head gives other logits in training than in evaluation"
 PLAIN = 0.05  # of the map's side: from here on it is plain on which side a change shows
 
 
@@ -63,44 +68,73 @@ def proved(net: nn.Module) -> tuple[Cut, Head, Conversion]:
     Raises:
         NotThisWay: none does; with the reason of each.
     """
-    if getattr(net, "num_classes", None) == 0:
+    if _without_classifier(net):
         raise NotThisWay("it has no classifier: build it with num_classes, the number of classes")
     reasons = list[NotThisWay]()
-    verbs = all(hasattr(net, verb) for verb in ("forward_features", "forward_head"))
+    verbs = all(callable(getattr(net, verb, None)) for verb in ("forward_features", "forward_head"))
     for find in (find_by_verbs, find_by_graph) if verbs else (find_by_graph,):
-        torch.default_generator.manual_seed(0)
-        probe = probe_copy(net)
         try:
-            return _at_some_size(net, probe, find)
+            try:
+                return _at_some_size(net, find)
+            except Silent:
+                return _at_some_size(net, find, lively=True)
         except NotThisWay as reason:
             reasons.append(reason)
+        except SoftCAMError:
+            raise
+        except Exception as error:  # the network's own code may raise anything
+            problem = f"{type(error).__name__}: {first_line(error)}"
+            reasons.append(NotThisWay(f"its own code raises an error ({problem})"))
     told = [reason for reason in reasons if not isinstance(reason, Untraceable)] or reasons
     raise NotThisWay("; ".join(dict.fromkeys(map(str, told))))
 
 
+def _without_classifier(net: nn.Module) -> bool:
+    """Whether a network of timm says that it has none."""
+    if getattr(net, "num_classes", None) != 0:
+        return False
+    try:
+        return isinstance(net.get_classifier(), nn.Identity)  # type: ignore[operator]
+    except Exception:  # it has no such verb, or its own, which may raise anything
+        return False
+
+
 def _at_some_size(
-    net: nn.Module, probe: nn.Module, find: Callable[[nn.Module, Tensor], Cut]
+    net: nn.Module, find: Callable[[nn.Module, Tensor], Cut], lively: bool = False
 ) -> tuple[Cut, Head, Conversion]:
     """Cut and prove; on to the next image size where the head leaves cells out."""
+    torch.default_generator.manual_seed(0)
+    probe = probe_copy(net, lively=lively)
     left_out: CellsLeftOut | None = None
     try:
         for expected in every_answer(probe, torch.float32):
             try:
-                cut = find(probe, expected[0][0][:1])
+                cut, head = _cut_and_head(probe, find(probe, expected[0][0][:1]))
             except CellsLeftOut as reason:
                 left_out = left_out or reason
             else:
-                head = read_head(probe, cut)
-                return cut, head, _compared(net, probe, expected, cut, head)
+                return cut, head, _compared(net, probe, expected, cut, head, lively)
     except NotThisWay as reason:
         raise left_out or reason from reason
     raise AssertionError("sizes end in an error")  # pragma: no cover
 
 
-def apart(net: nn.Module, cut: Cut, head: Head) -> tuple[nn.Module, Evidence]:
+def _cut_and_head(probe: nn.Module, cut: Cut) -> tuple[Cut, Head]:
+    """The head behind a cut; behind the steps that lay the map out anew where it needs them."""
+    try:
+        return cut, read_head(probe, cut)
+    except NotThisWay:
+        if cut.instead is None:
+            raise
+        return cut.instead, read_head(probe, cut.instead)
+
+
+def apart(
+    net: nn.Module, cut: Cut, head: Head, graphs: Modes | None = None
+) -> tuple[nn.Module, Evidence]:
     """Take `net` apart at `cut`, in place: its layers become those of the parts."""
     evidence = evidence_of(net, cut, head)
-    backbone = cut_features(net, cut)
+    backbone = cut_features(net, cut, graphs)
     if cut.verbs:
         without_head(net, cut, head)
     return backbone, evidence
@@ -109,7 +143,7 @@ def apart(net: nn.Module, cut: Cut, head: Head) -> tuple[nn.Module, Evidence]:
 def measured(net: nn.Module, cut: Cut, head: Head, conversion: Conversion) -> Conversion:
     """A pointwise conversion with its logit difference, measured with the network's own weights."""
     own = own_copy(net).to("cpu", torch.float32).eval()
-    expected = answers(own, torch.float32)
+    expected = answers(own, torch.float32, cut.image)
     model = SoftCAM(*apart(own, cut, head)).eval()
     difference: float | None = None
     said = "cannot be measured, as its own weights give one logit whatever the image"
@@ -123,7 +157,7 @@ def measured(net: nn.Module, cut: Cut, head: Head, conversion: Conversion) -> Co
 
 
 def _compared(
-    net: nn.Module, probe: nn.Module, expected: Answers, cut: Cut, head: Head
+    net: nn.Module, probe: nn.Module, expected: Answers, cut: Cut, head: Head, lively: bool
 ) -> Conversion:
     """Run the randomised network whole and taken apart; `probe` is used up.
 
@@ -133,25 +167,24 @@ def _compared(
     for precision in (torch.float32, torch.float64):
         if precision is torch.float64:
             torch.default_generator.manual_seed(0)
-            probe = probe_copy(net, precision)
-            expected = answers(probe, precision)
-        traced = head.exact and head.form == "carried" and not (cut.verbs and cut.node is None)
-        trained = _in_training(probe, expected) if traced else []
-        if head.form == "carried" and cut.verbs and cut.node is None:
-            _check_head_in_training(probe, expected[0][0])
+            probe = probe_copy(net, precision, lively)
+            expected = answers(probe, precision, cut.image)
+        graphs, trained = _modes(probe, cut, head, expected)
         original = fx.GraphModule(probe, copy.deepcopy(head.graph))
         before = sum(p.numel() for p in probe.parameters())
-        backbone, evidence = apart(probe, cut, head)
+        backbone, evidence = apart(probe, cut, head, graphs)
         maps = list[Tensor]()
         backbone.register_forward_hook(lambda module, x, z, maps=maps: maps.append(z))
         model = SoftCAM(backbone, evidence).eval()
         whole = model if head.exact else _Rejoined(backbone, original, cut.layout).eval()
         difference = max(_differences(whole, expected, model.bias))
-        if trained:
-            difference = max(difference, *_differences(model.train(), trained, model.bias))
-        if difference <= TOLERANCE:
+        both = [difference, *_differences(model.train(), trained, model.bias)]
+        if max(both) <= TOLERANCE:
+            difference = max(both)
             break
     else:
+        if difference <= TOLERANCE:
+            raise NotThisWay(TRAINS_ELSE)
         raise NotThisWay(
             "mean pooling and the linear layer alone do not give its logits: they differ by "
             f"{difference:.2g} of the logit scale"
@@ -167,36 +200,55 @@ def _compared(
     return Conversion(kind, difference, cell, tuple(notes))
 
 
+def _modes(
+    probe: nn.Module, cut: Cut, head: Head, expected: Answers
+) -> tuple[Modes | None, Answers]:
+    """The graphs of both modes where it is traced, and logits in training where these differ."""
+    if cut.verbs and cut.node is None:
+        if head.form == "carried":
+            _check_head_in_training(probe, cut)
+        return None, []
+    graphs = both_modes(probe, cut)
+    asked = head.exact and head.form == "carried" and not are_alike(probe, *graphs)
+    return graphs, _in_training(probe, expected) if asked else []
+
+
 def _place_notes(backbone: nn.Module, x: Tensor, z: Tensor) -> list[str]:
     """What is to be said of where the cells lie.
 
     Raises:
         NotThisWay: they do not lie where they are in the image.
     """
-    side = -1.0
-    for images in (x, x.flip(0), x / 8):  # each time a little narrower
-        if side < PLAIN:  # the answer of one image may be chance
-            side = max(side, sides(backbone, images))
-    if side <= -2 * PLAIN:
+    found, larger = list[float](), torch.cat([x, x.flip(0)], 2)
+    smaller = x[:, :, :, : x.shape[2]]
+    for images in (smaller, x, x.flip(0), x / 8, larger, larger.mT):  # each a little narrower
+        with contextlib.suppress(Exception):  # it may not take larger ones, and raise anything
+            found.append(sides(backbone, images))
+        if found and found[-1] >= PLAIN:
+            return []  # the answer of one image alone may be chance
+    if max(found, default=0.0) <= -2 * PLAIN:
         raise NotThisWay("the cells of its last map do not lie as they do in the image")
-    said = "it could not be shown that its cells lie as they do in the image: much in it is global"
-    return [] if side >= PLAIN or max(z.shape[2:]) == 1 else [said]
+    said = (
+        "it could not be shown that its cells lie as they do in the image: much in it is global, "
+        "or silent on noise"
+    )
+    return [] if max(z.shape[2:]) == 1 else [said]
 
 
-def _check_head_in_training(probe: nn.Module, x: Tensor) -> None:
+def _check_head_in_training(probe: nn.Module, cut: Cut) -> None:
     """`forward_head` has to do the same in training, up to dropout; `probe` is left in evaluation.
 
     Raises:
         NotThisWay: it does not.
     """
     with torch.no_grad():
-        z = probe.forward_features(x)  # type: ignore[operator]
+        z = torch.rand(2, *cut.shape[1:], dtype=next(probe.parameters()).dtype)
         expected = probe.forward_head(z)  # type: ignore[operator]
         with Dropouts():
             found = probe.train().forward_head(z)  # type: ignore[operator]
     probe.eval()
     if float((found - expected).abs().max()) > TOLERANCE * float(expected.abs().max()):
-        raise NotThisWay("its head gives other logits in training than in evaluation")
+        raise NotThisWay(TRAINS_ELSE)
 
 
 def _in_training(probe: nn.Module, expected: Answers) -> Answers:
@@ -251,6 +303,5 @@ def _is_identity(evidence: Evidence) -> bool:
     if not isinstance(evidence, nn.Conv2d):
         return False
     weight = evidence.weight.detach().flatten(1)
-    return weight.shape[0] == weight.shape[1] and torch.equal(
-        weight, torch.eye(len(weight)).to(weight)
-    )
+    rows, columns = weight.shape
+    return rows == columns and torch.equal(weight, torch.eye(rows).to(weight))

@@ -49,6 +49,24 @@ class Tables:
         own = {**keys, "metric": "auc", "protocol": "corrected"}
         self._table.append({**own, **numbers, "n": len(labels), "n_excluded": 0})
 
+    def predict_findings(self, labels: np.ndarray, logits: np.ndarray, **keys: Any) -> None:
+        """(N, C) labels and logits of several findings, and the rows of the AUC."""
+        from softcam.metrics import macro_mean
+        from softcam.metrics.classification import auc
+
+        keys = {**PLAIN, **keys, "protocol": "-"}
+        every = np.arange(len(labels))
+        values = {"-": macro_mean(auc)(labels, logits)}
+        for c in range(labels.shape[1]):
+            own = {**keys, "target": f"class:{c}"}
+            self._rows(labels[:, c].astype(float), every, {**own, "metric": "label"})
+            self._rows(logits[:, c], every, {**own, "metric": "logit"})
+            values[f"class:{c}"] = auc(labels[:, c], logits[:, c : c + 1], "sigmoid")
+        for target, value in values.items():
+            own = {**keys, "metric": "auc", "protocol": "corrected", "target": target}
+            numbers = {"value": value, "ci_low": 0.0, "ci_high": 1.0, "ci_kind": "-"}
+            self._table.append({**own, **numbers, "n": len(labels), "n_excluded": 0})
+
     def _rows(self, values: np.ndarray, ids: np.ndarray, keys: Mapping[str, Any]) -> None:
         frame = pd.DataFrame({name: [str(keys[name])] * len(values) for name in KEYS})
         images = [f"i{k}" for k in ids]

@@ -91,6 +91,9 @@ def test_what_cannot_be_claimed_is_refused() -> None:
         claims(table, images, metric="pixel-auprc", effect=0)
     with pytest.raises(SoftCAMError, match="arm 'ridge'"):
         claims(table, images, metric="pixel-auprc", effect=0.1, arm="ridge")
+    two = pd.concat([table, table.assign(target="class:0")]).assign(task="multi-label")
+    with pytest.raises(SoftCAMError, match="one for each of the findings class:0, class:1"):
+        claims(two, images, metric="pixel-auprc", effect=0.1)
     other = table.assign(model=np.where(table["seed"].astype(str) == "1", "bagnet33t", "resnet10t"))
     with pytest.raises(SoftCAMError, match="name `model`"):
         claims(other, images, metric="pixel-auprc", effect=0.1)

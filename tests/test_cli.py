@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import errno
 import inspect
+import re
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import softcam.cli as cli
 from softcam.backbones import build_net
 from softcam.cli.evaluation import _find_runs as find_named
-from softcam.cli.options import parse_normalize, parse_options
-from softcam.common import SoftCAMError
+from softcam.cli.options import parse_normalize, parse_options, parse_targets
+from softcam.common import SoftCAMError, read_json
 from softcam.coverage import read_table
 from softcam.evaluate import evaluate
 from softcam.notebooks import run_notebooks
@@ -72,6 +75,49 @@ def test_train_evaluate_and_explain_from_the_command_line(
         )
         assert result.exit_code == 0, result.output
         assert (out / "film.png").stat().st_size > 1000
+        assert read_json(out / "film.json")["targets"] == [0, 1]  # auto: every class
+    words = ["explain", str(export), str(project / "film.png"), "--out", str(out)]
+    assert runner.invoke(cli.app, [*words, "--target", "1"]).exit_code == 0
+    assert read_json(out / "film.json")["targets"] == [1]
+
+
+@pytest.mark.parametrize("text", ["", "second", "1;2"])
+def test_a_target_is_a_number_of_a_class(text: str) -> None:
+    assert parse_targets(" auto ") is None and parse_targets("0,2") == [0, 2]
+    with pytest.raises(SoftCAMError, match="wants numbers of classes such as 1 or 0,2, or auto"):
+        parse_targets(text)
+
+
+def test_help_gives_the_defaults_of_training() -> None:
+    """They are written in words, where no default is seen: a profile may come in between."""
+    said = {
+        name: re.findall(r"\(default ([^)]*)\)", hint.__metadata__[0].help)
+        for name, hint in get_type_hints(cli.train, include_extras=True).items()
+        if name in {field.name for field in fields(TrainConfig)} - {"data"}
+    }
+    default = TrainConfig()
+    assert all(words == [str(getattr(default, name))] for name, words in said.items() if words)
+    assert {"size", "model", "lr", "weight_decay", "link", "freeze_bn", "select"} <= {
+        name for name, words in said.items() if words
+    }
+
+
+def test_every_option_of_every_command_is_explained() -> None:
+    def commands(group: Any, name: str) -> Iterator[tuple[str, Any]]:
+        for word, command in group.commands.items():
+            yield from (
+                commands(command, f"{name} {word}")
+                if hasattr(command, "commands")
+                else [(f"{name} {word}", command)]
+            )
+
+    silent = [
+        f"{name} {parameter.name}"
+        for name, command in commands(typer.main.get_command(cli.app), "softcam")
+        for parameter in command.params
+        if parameter.name != "help" and not getattr(parameter, "help", None)
+    ]
+    assert not silent
 
 
 def test_an_unfinished_run_of_a_data_set_is_named_and_left_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,14 @@ def test_maps_from_elsewhere_are_written_as_the_readme_says(
     exec(compile(code("README.md", "Maps from elsewhere"), "README.md", "exec"), dict(names))
     read = read_maps("maps.npz", data).target_maps(np.array([1, 2]), np.array([1, 1]))
     torch.testing.assert_close(read, maps)
+
+
+def test_the_table_of_rooms_names_every_room() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("| rooms |") : text.index("The full order")]
+    order = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = order["tool"]["importlinter"]["contracts"]
+    rooms = {word.strip(" ()") for layer in contract["layers"] for word in layer.split("|")}
+    there = {room for room in rooms if (ROOT / "softcam" / f"{room}.py").exists()}
+    there |= {room for room in rooms if (ROOT / "softcam" / room).is_dir()}
+    assert len(there) > 40 and not {room for room in there if f"`{room}`" not in table}

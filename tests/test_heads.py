@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -112,38 +111,6 @@ def randomised(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        nn.Sequential(nn.BatchNorm1d(D), nn.Linear(D, CLASSES)),
-        nn.Sequential(nn.Linear(D, 5), nn.Linear(5, CLASSES, bias=False)),
-        Twins(),
-    ],
-    ids=["batch norm", "two layers", "averaged twins"],
-)
-def test_an_affine_head_is_folded_into_one_convolution(head: nn.Module) -> None:
-    net = randomised(Net(head))
-    model, conversion, x = converted(net)
-    assert conversion.kind == "exact" and "folded" in " ".join(conversion.notes)
-    assert conversion.max_logit_difference is not None and conversion.max_logit_difference <= 1e-5
-    assert isinstance(model.evidence, nn.Conv2d)
-    torch.testing.assert_close(model(x), net(x), rtol=1e-4, atol=1e-5)
-
-
-def test_the_folded_weights_are_the_products_by_hand() -> None:
-    head = nn.Sequential(nn.BatchNorm1d(D, eps=0.01), nn.Linear(D, CLASSES))
-    model, _, _ = converted(randomised(Net(head)))
-    norm, fc = head
-    with torch.no_grad():
-        gain = norm.weight / (norm.running_var + 0.01).sqrt()
-        weight = fc.weight * gain
-        bias = fc.bias + fc.weight @ (norm.bias - gain * norm.running_mean)
-    layer = model.get_classifier()
-    torch.testing.assert_close(layer.weight[:, :, 0, 0], weight)
-    torch.testing.assert_close(layer.bias, bias)
-    assert layer.weight.requires_grad
-
-
 def test_a_layer_norm_after_the_pooling_is_applied_at_each_cell() -> None:
     head = nn.Sequential(nn.LayerNorm(D, eps=1e-3), nn.Dropout(0.25), nn.Linear(D, CLASSES))
     net = randomised(Net(head))
@@ -165,8 +132,8 @@ def test_a_pointwise_conversion_says_by_how_much_the_logits_differ() -> None:
     model, conversion, _ = converted(net)
     differences = []
     first = next(probe_inputs(net))
-    turned = first[:1].mT  # and half as high again
-    for x in (first, torch.cat([turned, turned[:, :, : turned.shape[2] // 2]], 2)):
+    turned = first[:1].mT  # and a quarter lower
+    for x in (first, turned[:, :, : 3 * turned.shape[2] // 4]):
         with torch.no_grad():
             logits = net(x)
             scale = (logits - net.head[1].bias).abs().max()  # type: ignore[index,union-attr]
@@ -192,20 +159,6 @@ def test_a_pointwise_evidence_layer_is_small_trainable_and_can_be_copied() -> No
     twin.load_state_dict({name: value * 2 for name, value in model.state_dict().items()})
     assert not torch.equal(twin(x), model.eval()(x))
     assert to_softcam(net, num_classes=7)(x).shape == (2, 7)
-
-
-@pytest.mark.parametrize(
-    "bend",
-    [lambda v: v.clamp(-10, 10), lambda v: torch.relu(v + 20) - 20],
-    ids=["clamp", "relu far out"],
-)
-def test_a_head_that_bends_far_out_only_is_not_affine(bend: Callable[[Tensor], Tensor]) -> None:
-    class Bent(Net):
-        def forward(self, x: Tensor) -> Tensor:
-            return self.head(bend(self.pool(self.body(x))))
-
-    _, conversion, _ = converted(Bent(nn.Linear(D, CLASSES)))
-    assert conversion.kind == "pointwise"
 
 
 @pytest.mark.parametrize("fresh", [True, False])
@@ -243,16 +196,6 @@ def test_a_head_that_differs_in_training_is_refused() -> None:
 
     with pytest.raises(SoftCAMError, match="other logits in training than in evaluation"):
         to_softcam(Verbs(nn.Linear(D, CLASSES)))
-
-
-@pytest.mark.parametrize(
-    ("net", "named"),
-    [(MaxPooled, "amax"), (AverageAndMax, "mean, amax"), (GeneralisedMean, "pow")],
-)
-def test_no_other_pooling_than_the_mean_is_exact(net: type[Net], named: str) -> None:
-    model, conversion, x = converted(net(nn.Linear(D, CLASSES)).eval())
-    assert conversion.kind == "pointwise" and named in " ".join(conversion.notes)
-    torch.testing.assert_close(model.evidence_maps(x).mean((2, 3)), model(x))
 
 
 def test_a_max_pooled_network_says_so() -> None:

@@ -48,3 +48,36 @@ def test_limits_that_only_its_own_weights_reach_are_refused() -> None:
         net.fc.weight.mul_(1000)  # type: ignore[union-attr,operator]
     with pytest.raises(SoftCAMError, match="cannot become a SoftCAM"):
         to_softcam(net)
+
+
+@pytest.mark.parametrize("cells", [4, 6, 14])
+def test_a_pool_of_one_size_is_compared_at_its_own_image_size(cells: int) -> None:
+    """At a larger one it runs as well, and leaves the last rows of cells out."""
+
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.pool = nn.Conv2d(3, 8, 32, 32), nn.AvgPool2d(cells)
+            self.fc = nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.pool(torch.relu(self.body(x))).flatten(1))
+
+    net, x = Fixed().eval(), torch.randn(2, 3, 32 * cells, 32 * cells)
+    model = to_softcam(net)
+    assert model.conversion is not None and model.conversion.kind == "exact"
+    torch.testing.assert_close(model(x), net(x), rtol=1e-4, atol=1e-5)
+    assert "takes no other size" in " ".join(model.conversion.notes)
+
+
+def test_the_comparison_leaves_the_precision_of_what_is_made_alone() -> None:
+    """In float64 it works on a copy."""
+
+    class Far(Mean):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x * 1e-6 + 1)
+
+    net = Far().eval()
+    model, x = to_softcam(net), torch.rand(2, 3, 64, 48)
+    assert {p.dtype for p in (*net.parameters(), *model.parameters())} == {torch.float32}
+    torch.testing.assert_close(model(x), net(x), rtol=1e-4, atol=1e-6)

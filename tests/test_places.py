@@ -174,3 +174,27 @@ def test_cells_that_a_head_does_not_read_are_told() -> None:
     assert layout_of(Part(), (1, 3, 4, 4)) == "BDhw"
     with pytest.raises(CellsLeftOut):
         layout_of(Part(), (1, 3, 7, 7))
+
+
+class Windows(nn.Module):
+    """Attention windows as MaxViT has them: cells are regrouped, treated, and put back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.mix = nn.Conv2d(3, 6, 8, 8), nn.Linear(6, 6)
+        self.pool, self.norm, self.fc = nn.AdaptiveAvgPool2d(1), nn.LayerNorm(6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.stem(x)
+        b, d = z.shape[:2]
+        one = self.mix(z.flatten(2).mT.reshape(b, 16, 1, d)).relu()  # one window, as in the last
+        one = one.swapaxes(1, 2)
+        one = one.reshape(one.shape[0], 4, 4, one.shape[3]).permute(0, 3, 1, 2)
+        return self.fc(self.norm(self.pool(one).flatten(1)))
+
+
+def test_the_map_is_not_taken_inside_attention_windows() -> None:
+    torch.manual_seed(0)
+    model = to_softcam(Windows().eval())
+    assert model.conversion is not None and model.conversion.kind == "pointwise", model.conversion
+    assert model.explain(torch.rand(1, 3, 32, 32)).maps.shape == (1, 2, 4, 4)

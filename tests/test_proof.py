@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from softcam.proof import (
     NotThisWay,
+    Silent,
     answers,
     cell_size,
     is_even,
@@ -86,7 +87,7 @@ def test_auxiliary_logits_in_training_pass() -> None:
 
 
 def test_the_second_probe_has_another_area_and_aspect() -> None:
-    found = answers(Several(lambda f: f).eval(), torch.float32)
+    found = answers(Several(lambda f: f).eval(), torch.float32, (64, 128))
     (height, width), (second_height, second_width) = (tuple(x.shape[2:]) for x, _ in found)
     assert height * width != second_height * second_width
     assert (height < width) and (second_height > second_width)
@@ -99,8 +100,10 @@ def test_the_stride_of_a_network_without_padding() -> None:
 def test_the_difference_is_a_share_of_what_the_image_adds() -> None:
     expected, bias = torch.tensor([[3.0, 1.0]]), torch.tensor([1.0, 0.0])
     assert logit_difference(expected + 0.5, expected, bias) == pytest.approx(0.25)
-    with pytest.raises(NotThisWay, match="scale"):
+    with pytest.raises(Silent, match="whatever the image"):
         logit_difference(bias[None], bias[None], bias)
+    with pytest.raises(NotThisWay, match="scale"):
+        logit_difference(expected, expected * float("inf"), bias)
     with pytest.raises(NotThisWay, match="became"):
         logit_difference(expected[:, :1], expected, bias)
 

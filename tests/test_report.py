@@ -222,6 +222,34 @@ def test_controls_and_pairs_with_corrected_p_values(tmp_path: Path, project: Pat
     assert "d sparse pooled -0.490 [-0.490, -0.490], p 0.000" in text
 
 
+def test_each_finding_of_a_multi_label_set_has_a_row_of_its_own() -> None:
+    from softcam.report.tables import classification, over_seeds, paired
+
+    tables = Tables()
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 2, (40, 2))
+    for seed in range(2):
+        for arm, sharp in (("dense", (9, 1)), ("black-box", (1, 1))):
+            logits = labels * np.array(sharp) + draw.normal(size=(40, 2))
+            who = {"run_id": f"{arm}-{seed}", "arm": arm, "seed": seed, "task": "multi-label"}
+            tables.predict_findings(labels, logits, **who)
+    table, images = tables.table(), tables.per_image()
+    found = paired(table, images)
+    assert found is not None and found["head"][:4] == ["dataset", "arm", "asked", "seed"]
+    shown = {(asked, seed): cell for _, _, asked, seed, cell in found["body"]}
+    assert len(shown) == 9 and {asked for asked, _ in shown} == {"mean", "class:0", "class:1"}
+    value = {(r.arm, r.target): r.value for r in table[table["seed"] == 1].itertuples(index=False)}
+    for asked, target in (("mean", "-"), ("class:0", "class:0"), ("class:1", "class:1")):
+        difference = value["dense", target] - value["black-box", target]
+        assert shown[asked, "1"].startswith(f"{difference:+.3f} [")
+    (combined,) = over_seeds(table)
+    means = {(line[0], line[-3]): line[-1] for line in combined["body"]}
+    both = table[(table["arm"] == "dense") & (table["target"] == "class:1")]["value"].mean()
+    assert means["dense", "class:1"].startswith(f"{both:.3f}"), combined
+    predictions = classification(table)
+    assert predictions is not None and len(predictions["body"]) == 12
+
+
 def test_a_single_image_has_no_interval_and_no_p_value(tmp_path: Path, project: Path) -> None:
     tables = Tables()
     for arm, method in (("black-box", "grad-cam"), ("sparse", "softcam")):

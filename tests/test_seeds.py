@@ -45,6 +45,28 @@ def test_bounds_are_those_of_the_hierarchical_bootstrap(shared: bool) -> None:
     assert low < auc["value"].mean() < high and auc["seeds_low"].nunique() == 1
 
 
+def test_several_findings_are_the_same_images_and_have_a_mean() -> None:
+    tables = Tables()
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 2, (N, 2))
+    for seed in range(2):
+        logits = labels * (4 - 3 * seed) + draw.normal(size=(N, 2))
+        tables.predict_findings(labels, logits, run_id=f"r{seed}", arm="sparse", seed=seed)
+    other = np.concatenate([labels[:, :1], 1 - labels[:, 1:]], 1)  # the first finding agrees
+    tables.predict_findings(other, labels * 1.0, run_id="r2", arm="other")
+    images = PerImage(tables.per_image(), [])
+    assert same_images(images, [("r0", "sparse"), ("r1", "sparse")])
+    assert not same_images(images, [("r0", "sparse"), ("r2", "other")])
+    table = with_seed_intervals(tables.table(), tables.per_image(), ["auc"], n_boot=300)
+    own = table[table["arm"] == "sparse"]
+    assert len(own) == 6 and own["seeds_low"].notna().all()
+    for _, rows in own.groupby("target"):
+        assert (rows["seeds_low"] < rows["value"].mean()).all()
+        assert (rows["seeds_high"] > rows["value"].mean()).all()
+    assert own.groupby("target")["seeds_low"].nunique().eq(1).all()
+    assert own["seeds_low"].nunique() == 3, "the mean is no finding's value"
+
+
 def test_one_seed_and_runs_that_cannot_be_told_apart_have_none() -> None:
     tables, _ = study(True)
     table, images = tables.table(), tables.per_image()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 import numpy as np
@@ -172,6 +173,63 @@ def test_nothing_to_compare_and_bad_names(caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level(logging.WARNING):
         against_controls(table, images, n_draws=20)
     assert "raise n_draws" in caplog.text
+
+
+# Two findings in four images, and the logits of two models. By counting pairs of an image with the
+# finding and one without: A has an AUC of 1 and 3/4, B of 0 and 1.
+FINDINGS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+A = np.array([[0.0, 0], [1, 1], [2, 2], [3, 3]])
+B = np.array([[3.0, 0], [2, 3], [1, 1], [0, 2]])
+BY_HAND = {"class:0": 1 - 0, "class:1": 3 / 4 - 1, "-": (1 - 0 + 3 / 4 - 1) / 2}
+
+
+def pairs(labels: np.ndarray, logits: np.ndarray) -> float:
+    """Mean over findings of the share of pairs in the right order; ties are half."""
+    shares = []
+    for y, z in zip(labels.T, logits.T, strict=True):
+        diff = z[y == 1][:, None] - z[y == 0]
+        shares.append((np.sign(diff).mean() + 1) / 2)
+    return float(np.mean(shares))
+
+
+def by_findings(b: np.ndarray = B, seeds: int = 2) -> Tables:
+    tables = Tables()
+    for seed in range(seeds):
+        for arm, logits in (("dense", A), ("black-box", b)):
+            who = {"run_id": f"{arm}-{seed}", "arm": arm, "seed": seed}
+            tables.predict_findings(FINDINGS, logits * (1 + seed), **who)
+    return tables
+
+
+def test_several_findings_by_hand() -> None:
+    tables = by_findings()
+    found = against_black_box(tables.table(), tables.per_image(), n_boot=50, n_draws=999)
+    shown = {(r.target, r.seed): r.difference for r in found.itertuples()}
+    assert shown == {(t, s): v for t, v in BY_HAND.items() for s in ("0", "1", "pooled")}
+    assert (found["n"] == 4).all() and (found["metric"] == "auc").all()
+    one = found[(found["seed"] == "0")].set_index("target")
+    for target, columns in (("-", [0, 1]), ("class:0", [0]), ("class:1", [1])):
+        y, a, b = (each[:, columns] for each in (FINDINGS, A, B))
+        swaps = [np.array(each)[:, None] for each in itertools.product((False, True), repeat=4)]
+        all_of_them = [
+            pairs(y, np.where(swap, b, a)) - pairs(y, np.where(swap, a, b)) for swap in swaps
+        ]
+        p = np.mean(np.abs(all_of_them) >= abs(BY_HAND[target]) - 1e-12)
+        assert one.loc[target, "p"] == pytest.approx(p)
+    pooled = found[found["seed"] == "pooled"]
+    assert pooled["ci_kind"].str.contains("2 seeds and images, the same in every seed").all()
+
+
+def test_findings_without_their_logits_or_with_other_labels_are_refused() -> None:
+    tables = by_findings(seeds=1)
+    table, images = tables.table(), tables.per_image()
+    short = images[~((images["metric"] == "logit") & (images["target"] == "class:1"))]
+    with pytest.raises(SoftCAMError, match="2 findings and 1 logits; expected a logit for each"):
+        against_black_box(table, short)
+    other = (images["run_id"] == "black-box-0") & (images["metric"] == "label")
+    turned = images.assign(value=images["value"].where(~other, 1 - images["value"]))
+    with pytest.raises(SoftCAMError, match="dense-0 and black-box-0 have the same images and oth"):
+        against_black_box(table, turned)
 
 
 def test_seeds_without_a_partner_are_left_out() -> None:

@@ -14,7 +14,9 @@ import numpy as np
 from PIL import Image
 
 from softcam.common import atomic_path, project_root
+from softcam.data import SOURCES
 from softcam.data.phantoms import LESIONS, PhantomOptions, draw_scene, render
+from softcam.visualize import write_record
 
 COLUMNS, SIDE, SEED = 6, 192, 5
 TASKS = {"cxr": "multi", "oct": "multi", "fundus": "multi"}
@@ -90,6 +92,7 @@ def draw_figure(path: Path) -> None:
     picture = _reduce(Image.open(buffer).convert("RGB"))
     with atomic_path(path) as temporary:
         picture.save(temporary, optimize=True)
+    write_record(path, SOURCES["phantoms"])
 
 
 def main() -> None:

@@ -21,12 +21,38 @@ from softcam.cli.options import (
     FindingClasses,
     LabelColumn,
     OnError,
+    Progress,
+    Resume,
     parse_options,
+    parse_targets,
     train_config,
 )
 from softcam.common import SoftCAMError
 
 __all__ = ["app", "main"]
+
+# Help texts of some length; each default is that of `TrainConfig`.
+ARM = "black-box; dense (SoftCAM); sparse, ridge, elastic (SoftCAM with a penalty); logit-control"
+MODEL = "timm name with options, as resnet18 or resnet18-os8 (default resnet10t-w32-os8)"
+OPTIMIZER = "adamw, or sgd-paper as in the paper (default adamw)"
+FREEZE_BN = (
+    "hold the batch statistics: yes, no, force, or auto, which does so only for given weights in "
+    "batches under 16 (default auto)"
+)
+NORMALIZE = (
+    "'r,g,b/r,g,b': means and standard deviations of pixels in [0, 1]; measured on train if not "
+    "given"
+)
+LINK = (
+    "from logits to probabilities: softmax (one class an image), sigmoid (each finding by itself, "
+    "or two classes with one logit), or auto: sigmoid where labels are several findings, else "
+    "softmax (default auto)"
+)
+SELECT = "what names the best epoch on val: auc, accuracy, quadratic-kappa or loss (default auc)"
+TARGET = (
+    "classes whose evidence is drawn, by number from 0, comma separated; auto: all of them, or "
+    "where each finding has a sigmoid, the most probable one"
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,37 +106,59 @@ def _say(error: OSError) -> str:
 def train(
     data: Data,
     profile: Annotated[
-        str | None, typer.Option(help="start from a profile's training options")
+        str | None,
+        typer.Option(help="take what is not given from quick, tutorial, laptop or full"),
     ] = None,
-    arm: Annotated[str, typer.Option(help="black-box, dense, sparse, ridge ...")] = "dense",
-    model: Annotated[str | None, typer.Option(help="timm name with options")] = None,
-    size: Annotated[int | None, typer.Option(help="image side in pixels")] = None,
-    l1_per_cell: Annotated[float | None, typer.Option(help="weight of mean |A|")] = None,
-    l2_per_cell: Annotated[float | None, typer.Option(help="weight of the RMS of A")] = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    optimizer: Annotated[str | None, typer.Option(help="adamw or sgd-paper")] = None,
-    lr: float | None = None,
-    weight_decay: float | None = None,
-    augment: Annotated[str | None, typer.Option(help="none, flip, light or fundus")] = None,
-    class_weights: Annotated[bool | None, typer.Option("--class-weights")] = None,
-    freeze_bn: Annotated[str | None, typer.Option(help="auto, yes, no or force")] = None,
-    weights: Annotated[str | None, typer.Option(help="local safetensors file")] = None,
-    pretrained: Annotated[bool | None, typer.Option("--pretrained")] = None,
-    normalize: Annotated[str | None, typer.Option(help="'r,g,b/r,g,b': means and stds")] = None,
-    link: Annotated[str | None, typer.Option(help="softmax or sigmoid")] = None,
-    select: Annotated[str | None, typer.Option(help="auc, accuracy, loss ...")] = None,
-    seed: int | None = None,
-    mixed_precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16")] = None,
+    arm: Annotated[str, typer.Option(help=ARM)] = "dense",
+    model: Annotated[str | None, typer.Option(help=MODEL)] = None,
+    size: Annotated[int | None, typer.Option(help="image side in pixels (default 96)")] = None,
+    l1_per_cell: Annotated[
+        float | None, typer.Option(help="penalty on the mean of |evidence| over the cells")
+    ] = None,
+    l2_per_cell: Annotated[
+        float | None, typer.Option(help="penalty on the root mean square of the evidence")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="passes over train (default 10)")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="images a step (default 32)")] = None,
+    optimizer: Annotated[str | None, typer.Option(help=OPTIMIZER)] = None,
+    lr: Annotated[float | None, typer.Option(help="learning rate (default 0.002)")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="(default 0.05)")] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="none, flip, light or fundus (default flip)")
+    ] = None,
+    class_weights: Annotated[
+        bool | None, typer.Option("--class-weights", help="rare classes weigh more in the loss")
+    ] = None,
+    freeze_bn: Annotated[str | None, typer.Option(help=FREEZE_BN)] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="start from a local safetensors file in timm's format")
+    ] = None,
+    pretrained: Annotated[
+        bool | None, typer.Option("--pretrained", help="start from the weights that timm downloads")
+    ] = None,
+    normalize: Annotated[str | None, typer.Option(help=NORMALIZE)] = None,
+    link: Annotated[str | None, typer.Option(help=LINK)] = None,
+    select: Annotated[str | None, typer.Option(help=SELECT)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="of weights, order and augmentation (default 0)")
+    ] = None,
+    mixed_precision: Annotated[
+        str | None, typer.Option(help="no, bf16 or fp16 (default no)")
+    ] = None,
     label_column: LabelColumn = None,
     finding_classes: FindingClasses = None,
     on_error: OnError = None,
     data_option: DataOption = None,
-    resume: bool = True,
-    progress: bool = True,
-    export: Annotated[str | None, typer.Option(help="also write one small file to ship")] = None,
+    resume: Resume = True,
+    progress: Progress = True,
+    export: Annotated[
+        str | None, typer.Option(help="also write the model as one small file, FILE.safetensors")
+    ] = None,
 ) -> None:
-    """Train one arm; a killed run goes on, a finished one is recognised."""
+    """Train one network; a killed run goes on, a finished one is recognised.
+
+    The run is written to runs/DATASET/RUN, and this folder is printed at the end.
+    """
     given = dict(locals())
     from softcam.checkpoints import export_checkpoint
     from softcam.training import train as run_training
@@ -128,25 +176,40 @@ def train(
 def explain(
     model: Annotated[str, typer.Argument(help="a run directory, or a shipped checkpoint")],
     images: Annotated[list[Path], typer.Argument(help="image files")],
-    out: Annotated[Path, typer.Option(help="folder for one PNG an image")] = Path("explanations"),
+    out: Annotated[
+        Path, typer.Option(help="folder for a picture and its numbers, NAME.png and NAME.json")
+    ] = Path("explanations"),
+    target: Annotated[str, typer.Option(help=TARGET)] = "auto",
 ) -> None:
     """Draw the evidence for each image: the prediction, and where it comes from."""
     from softcam.explain import explain_files
 
-    for path in explain_files(model, images, out):
+    for path in explain_files(model, images, out, parse_targets(target)):
         typer.echo(str(path))
 
 
 @app.command()
 def run(
-    notebooks: Annotated[list[str], typer.Argument(help="tutorial, all, numbers or names")],
-    profile: Annotated[str | None, typer.Option(help="quick, tutorial, laptop or full")] = None,
-    parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE, may be repeated")
+    notebooks: Annotated[
+        list[str], typer.Argument(help="tutorial (00 to 06), all, numbers such as 03, or names")
+    ],
+    profile: Annotated[
+        str | None,
+        typer.Option(help="how much is computed: quick, tutorial, laptop or full"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="default runs/tutorial")] = None,
-    resume: bool = True,
-    progress: bool = True,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            "-p",
+            help="NAME=VALUE for a notebook's first cell, may be repeated",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="where to write them (default runs/tutorial)")
+    ] = None,
+    resume: Resume = True,
+    progress: Progress = True,
 ) -> None:
     """Execute notebooks in order and write a report."""
     from softcam.notebooks import run_notebooks

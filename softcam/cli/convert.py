@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softcam.cli.options import Progress
 from softcam.common import SoftCAMError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ __all__ = ["convert"]
 
 
 def convert(
-    model: Annotated[str | None, typer.Argument(help="timm name with options")] = None,
+    model: Annotated[str | None, typer.Argument(help="timm name, as resnet50")] = None,
     num_classes: Annotated[int, typer.Option(min=1, help="classes of MODEL")] = 2,
     weights: Annotated[Path | None, typer.Option(help="local safetensors file")] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="download weights")] = False,
@@ -27,7 +28,9 @@ def convert(
         bool, typer.Option("--all", help="every architecture of timm and torchvision instead")
     ] = False,
     pattern: Annotated[str | None, typer.Option(help="of --all only these, as 'resnet*'")] = None,
-    max_parameters: Annotated[float, typer.Option(help="of timm's, with --all")] = 60e6,
+    max_parameters: Annotated[
+        float, typer.Option(help="with --all, leave out larger ones of timm")
+    ] = 60e6,
     out: Annotated[
         Path | None, typer.Option(help="folder of the tables; default runs/coverage")
     ] = None,
@@ -38,7 +41,7 @@ def convert(
     timeout: Annotated[float, typer.Option(help="seconds for one architecture")] = 900,
     memory: Annotated[float, typer.Option(help="GB of memory for one architecture")] = 8,
     retry: Annotated[bool, typer.Option("--retry", help="measure again what failed")] = False,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> None:
     """Convert a network to SoftCAM and say what was proven; --all writes the coverage table.
 

@@ -15,6 +15,7 @@ from softcam.cli.options import (
     FindingClasses,
     LabelColumn,
     OnError,
+    Progress,
     data_options,
 )
 from softcam.common import SoftCAMError, choose
@@ -28,7 +29,12 @@ app = typer.Typer(no_args_is_help=True, help="Data sets: what they hold, and wha
 
 Size = Annotated[int, typer.Option(help="side of the prepared images in pixels")]
 SplitFiles = Annotated[
-    str | None, typer.Option("--splits", help="split files: a CSV, or a folder of three")
+    str | None,
+    typer.Option(
+        "--splits",
+        help="which image is in which split: a CSV with a column split, or a folder of three, "
+        "such as the authors' (default: the set's own, or drawn by patient)",
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option(min=0, help="processes that prepare; default: all processors")
@@ -147,7 +153,7 @@ def data_prepare(
     finding_classes: FindingClasses = None,
     on_error: OnError = None,
     data_option: DataOption = None,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> None:
     """Turn the images into arrays, once; what was stopped goes on, a second call does nothing."""
     options = _options(data, size, splits, data_option, label_column, finding_classes, on_error)
@@ -160,14 +166,16 @@ def data_prepare(
 @app.command("verify")
 def data_verify(
     data: Data,
-    deep: Annotated[bool, typer.Option("--deep", help="compare every file with before")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="also compare every file with when it was prepared")
+    ] = False,
     size: Size = 96,
     splits: SplitFiles = None,
     label_column: LabelColumn = None,
     finding_classes: FindingClasses = None,
     on_error: OnError = None,
     data_option: DataOption = None,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> None:
     """Compare with the counts of a faithful preparation; exit code 1 where something differs."""
     from softcam.data import open_catalogue
@@ -180,11 +188,8 @@ def data_verify(
     if differences:
         raise typer.Exit(1)
     expected = open_catalogue(data, size, progress=progress, **options)[1].expected
-    counts = (
-        f"the counts of {', '.join(expected)} are as expected"
-        if expected
-        else "no counts are known to compare with"
-    )
+    of = ", ".join("all splits together" if key == "all" else key for key in expected)
+    counts = f"the counts of {of} are as expected" if of else "no counts are known to compare with"
     files = "every file is as it was when it was prepared" if deep else "no file was read (--deep)"
     typer.echo(f"nothing differs: {counts}; {files}.")
 
@@ -202,7 +207,7 @@ def data_show(
     finding_classes: FindingClasses = None,
     on_error: OnError = None,
     data_option: DataOption = None,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> None:
     """Write a contact sheet: some images of each class, with what is marked in them."""
     from softcam.data import SOURCES, open_sample
@@ -226,7 +231,7 @@ def data_audit(
     data_option: DataOption = None,
     n_boot: Annotated[int, typer.Option(min=0, help="bootstrap draws")] = 500,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> None:
     """Look for leaks between the splits, and for shortcuts to the labels."""
     from softcam.common import write_json

@@ -14,6 +14,7 @@ from softcam.cli.options import (
     FindingClasses,
     LabelColumn,
     OnError,
+    Progress,
     data_options,
 )
 from softcam.common import SoftCAMError, UnknownNameError
@@ -25,15 +26,24 @@ log = logging.getLogger(__name__)
 
 def evaluate(
     runs: Annotated[
-        list[str] | None, typer.Argument(help="run directories, or DATASET for all its runs")
+        list[str] | None,
+        typer.Argument(help="folders that 'softcam train' printed, or DATASET for all of its runs"),
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="comma separated, or all; default: the usual ones"),
+        typer.Option(
+            help="who draws the maps, as softcam,grad-cam, or all (default: SoftCAM, the usual "
+            "methods and the controls)"
+        ),
     ] = None,
-    metrics: Annotated[str | None, typer.Option(help="comma separated; default: all")] = None,
-    protocol: Annotated[str, typer.Option(help="corrected, paper or both")] = "corrected",
-    split: str = "test",
+    metrics: Annotated[
+        str | None, typer.Option(help="measures, comma separated (default all)")
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(help="how measures are defined: corrected, paper (as published) or both"),
+    ] = "corrected",
+    split: Annotated[str, typer.Option(help="train, val or test")] = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, help="images for occlusion, twins and sanity")
     ] = 128,
@@ -42,12 +52,18 @@ def evaluate(
     ] = "mean-colour",
     linear_limit: Annotated[int, typer.Option(min=1, help="images for the linear fill")] = 16,
     twin_limit: Annotated[
-        int | None, typer.Option(min=1, help="images for twins; default: as --limit")
+        int | None, typer.Option(min=1, help="images for twins (default as --limit)")
     ] = None,
     occlude: Annotated[
-        str, typer.Option(help="own, all (every map on every network) or run ids")
+        str,
+        typer.Option(
+            help="whose answers are asked as tiles are hidden: own (each map's own network), all "
+            "or run ids"
+        ),
     ] = "own",
-    only: Annotated[str, typer.Option(help="all images, or those every run gets correct")] = "all",
+    only: Annotated[
+        str, typer.Option(help="all images, or correct: those that every run gets right")
+    ] = "all",
     post_hoc: Annotated[
         str, typer.Option(help="arms whose networks post-hoc methods explain, comma separated")
     ] = "black-box",
@@ -64,11 +80,16 @@ def evaluate(
     on_error: OnError = None,
     data_option: DataOption = None,
     n_boot: Annotated[int, typer.Option(min=0, help="bootstrap draws")] = 1000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of draws and samples")] = 0,
     profile: Annotated[str, typer.Option(help="what the table calls the runs' profile")] = "-",
-    out: Annotated[Path | None, typer.Option(help="folder for results.csv and the report")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for results.csv and report.html (default runs/DATASET/evaluation)"
+        ),
+    ] = None,
     cache: Annotated[bool, typer.Option(help="keep maps and answers with the runs")] = True,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> None:
     """Measure finished runs: one long table, per-image rows, and a report to read."""
     from softcam.common import runs_root

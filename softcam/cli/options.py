@@ -18,25 +18,54 @@ __all__ = [
     "FindingClasses",
     "LabelColumn",
     "OnError",
+    "Progress",
+    "Resume",
     "data_options",
     "parse_normalize",
     "parse_options",
+    "parse_targets",
     "train_config",
 ]
 
-Data = Annotated[str, typer.Argument(help="phantoms:cxr|oct|fundus, folder:PATH, rsna:PATH ...")]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="phantoms:cxr|oct|fundus, folder:PATH, rsna:PATH ...; "
+        "'softcam data list' explains them all"
+    ),
+]
 DataOption = Annotated[
     list[str] | None,
-    typer.Option("--data-option", help="KEY=VALUE for the data source, may be repeated"),
+    typer.Option(
+        "--data-option",
+        help="KEY=VALUE, a keyword of the data source, such as n_train=200 or task=four; "
+        "may be repeated",
+    ),
 ]
 LabelColumn = Annotated[
     str | None,
-    typer.Option(help="folder: the column of the label; several findings comma separated"),
+    typer.Option(
+        help="folder: the column of labels.csv to learn (default label); or several, comma "
+        "separated, each a finding that an image shows or not"
+    ),
 ]
 FindingClasses = Annotated[
-    str | None, typer.Option(help="folder: box classes that are findings, comma separated")
+    str | None,
+    typer.Option(
+        help="folder: which classes of boxes or masks count as a finding, comma separated; "
+        "needed where there are several"
+    ),
 ]
-OnError = Annotated[str | None, typer.Option(help="stop or skip at what cannot be used")]
+OnError = Annotated[
+    str | None,
+    typer.Option(
+        help="an image or row that cannot be used: stop with a message, or skip and count it "
+        "(default stop)"
+    ),
+]
+
+Progress = Annotated[bool, typer.Option(help="bars on the terminal")]
+Resume = Annotated[bool, typer.Option(help="go on where an earlier call was stopped")]
 
 # Options of `softcam train` that are no fields of TrainConfig, or need reading first.
 _NOT_TRAINING = (
@@ -73,6 +102,18 @@ def data_options(
         "on_error": on_error,
     }
     return {**options, **{key: value for key, value in named.items() if value is not None}}
+
+
+def parse_targets(text: str) -> list[int] | None:
+    """`1` or `0,2` as class numbers; `auto` is None."""
+    if text.strip() == "auto":
+        return None
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise SoftCAMError(
+            f"--target wants numbers of classes such as 1 or 0,2, or auto; found {text!r}."
+        ) from None
 
 
 def _several(word: str | None) -> str | list[str] | None:

@@ -27,7 +27,7 @@ __all__ = ["MANIFEST_COLUMNS", "assemble"]
 MANIFEST_COLUMNS = (
     "id", "split", "source", "sha256", "width", "height", "crop", "transform", "version",
 )  # fmt: skip
-NAMED = 5  # as many skipped images are named in a note
+NAMED = 5  # as many images are named in a note
 GEOMETRY = 1  # counts up when `geometry` would make other pixels of the same picture
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Ledger:
         self.parts, self.chunks, self.recipe = parts, chunks, recipe
         self.counts: Counter[str] = Counter()
         self.skipped: list[str] = []
+        self.remarks: dict[str, list[str]] = {}  # notes of pictures, and the images of each
         self.records: list[str] = [""] * total  # by place in the catalogue; skipped ones are blank
         self.contents: dict[bytes, list[tuple[str, str]]] = {}  # of each file: split and id
         self.kept: dict[str, np.ndarray] = {}
@@ -67,6 +68,8 @@ class Ledger:
                     continue
                 kept[place] = True
                 self.records[position] = row["record"]
+                for note in row["notes"]:
+                    self.remarks.setdefault(note, []).append(row["id"])
                 content = bytes.fromhex(row["sha256"])
                 self.contents.setdefault(content, []).append((split, row["id"]))
                 yield row
@@ -77,7 +80,7 @@ class Ledger:
         leaks = [same for same in self.contents.values() if len({split for split, _ in same}) > 1]
         if not leaks:
             return []
-        names = " = ".join(name for _, name in leaks[0])
+        names = " = ".join(name for _, name in leaks[0][:NAMED]) + " ..." * (len(leaks[0]) > NAMED)
         return [f"{len(leaks)} images lie in several splits under other names ({names})."]
 
 
@@ -142,17 +145,23 @@ def _source(row: dict[str, Any]) -> tuple[Any, ...]:
 def _notes(
     ledger: Ledger, recipe: Recipe, catalogue: Catalogue, splits: list[str], labels: list[Any]
 ) -> list[str]:
-    """What was clipped, left out or found in two splits; each is also a warning."""
+    """What was clipped, left out or found in two splits, which is also warned of; then remarks."""
     notes = [f"{count} {what}." for what, count in sorted(ledger.counts.items())]
     if ledger.skipped:
-        names = ", ".join(ledger.skipped[:NAMED]) + (" ..." if len(ledger.skipped) > NAMED else "")
-        notes.append(f"{len(ledger.skipped)} images cannot be used and are left out: {names}.")
+        names = _named(ledger.skipped)
+        notes.append(f"{len(ledger.skipped)} images cannot be used and are left out: {names}")
         place = f"{recipe.store.path / catalogue.table}, column 'split'"
         notes += check_splits(place, splits, labels, catalogue.classes)
     notes += ledger.leaks()
     for note in [*catalogue.warnings, *notes]:
         warnings.warn(f"{recipe.store.path.name}: {note}", stacklevel=2)
-    return notes
+    remarks = sorted(ledger.remarks.items())
+    return notes + [f"{len(ids)} images {what}: {_named(ids)}" for what, ids in remarks]
+
+
+def _named(ids: list[str]) -> str:
+    """The first of some images, as the end of a sentence."""
+    return ", ".join(ids[:NAMED]) + (" ..." if len(ids) > NAMED else ".")
 
 
 def _move(parts: Parts, split: str, file: str, kept: np.ndarray, target: Path) -> None:

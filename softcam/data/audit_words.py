@@ -63,8 +63,8 @@ def patient_words(patients: Patients) -> list[str]:
         out.append(f"In several splits are {_some(list(patients.crossing))}: this is a leak.")
     if patients.unknown:
         out.append(
-            f"{_count(patients.unknown, 'image')} name no patient: whether a patient is in "
-            "several splits cannot be checked for them."
+            f"{_count(patients.unknown, 'image')} without a patient's name: whether a patient is "
+            "in several splits cannot be checked there."
         )
     return out
 
@@ -78,7 +78,7 @@ def shortcut_words(audit: Audit) -> list[str]:
     rest = "each class against the others, averaged; " if len(audit.classes) > 2 else ""
     out = [
         "Trivial features, fitted on train and measured on test: AUC with its 95 % interval; "
-        f"{rest}0.5 is guessing, and of forty features that tell nothing about one has its "
+        f"{rest}0.5 is guessing. By chance alone, one in forty features that mean nothing has its "
         "interval above it."
     ]
     for each in audit.of_kind("seen"):
@@ -133,8 +133,11 @@ def _blank(several: list[Blank], audit: Audit) -> str:
         if images
     ]
     columns = ", ".join(each.column for each in several)
-    out = f"Blank in the table for {', '.join(parts)}: {columns}."
     filled = first.filled_for
+    out = f"Blank in the table for {', '.join(parts)}: {columns}."
+    if first.exact:
+        blank = [repr(each) for c, each in enumerate(audit.classes) if c not in filled]
+        out += f" That is exactly when the label is {' or '.join(blank)}."
     if len(filled) == 1:
         return (
             f"{out} Filled for {audit.classes[filled[0]]!r} alone: that they are blank tells the "

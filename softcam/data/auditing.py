@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from softcam.common import as_integer
+from softcam.common import as_integer, hides_bar
 from softcam.data.audit_words import blank_words, duplicate_words, patient_words, shortcut_words
 from softcam.data.catalogue import Catalogue
 from softcam.data.duplicates import Duplicates, Patients, count_patients, find_duplicates
@@ -60,11 +60,13 @@ class Blank:
     Attributes:
         column: its name.
         blank, images: of each class, in all splits together.
+        exact: blank in every image of some classes, and in no image of the others.
     """
 
     column: str
     blank: tuple[int, ...]
     images: tuple[int, ...]
+    exact: bool
 
     @property
     def filled_for(self) -> tuple[int, ...]:
@@ -140,7 +142,7 @@ def audit(
         store: where its files lie, for their sizes in bytes.
         n_boot: bootstrap draws of an interval; a patient's images are drawn together.
         seed: of the draws.
-        progress: show a bar.
+        progress: show bars.
 
     Raises:
         DataError: the catalogue is of another data set.
@@ -161,9 +163,9 @@ def audit(
         splits.fingerprint,
         splits.classes,
         {part.split: len(part) for part in parts},
-        find_duplicates(looks.thumbs, looks.digests, ids, where, keys, patients),
+        find_duplicates(looks.thumbs, looks.digests, ids, where, keys, patients, progress),
         count_patients(patients, where, keys),
-        _shortcuts(columns, members, where, patients, n_boot, seed),
+        _shortcuts(columns, members, where, patients, n_boot, seed, progress),
         tuple(_blank(each, members) for each in columns if each.kind == "blank"),
     )
 
@@ -175,7 +177,10 @@ def _shortcuts(
     patients: Sequence[str],
     n_boot: int,
     seed: int,
+    progress: bool,
 ) -> tuple[Shortcut, ...]:
+    from tqdm.auto import tqdm
+
     # of two classes one question is enough
     targets = members[:, 1:] if members.shape[1] == 2 and (members.sum(1) == 1).all() else members
     where, groups = np.array(splits), np.array(patients)
@@ -184,7 +189,8 @@ def _shortcuts(
         found = separation(asked, targets, where, groups, n_boot=n_boot, seed=seed)
         return Shortcut(name, kind, found)
 
-    out = [ask(column.name, column.kind, [column]) for column in columns]
+    bar = tqdm(columns, "asking what tells the classes apart", disable=hides_bar(progress))
+    out = [ask(column.name, column.kind, [column]) for column in bar]
     out.sort(key=lambda each: (each.kind, -np.nan_to_num(each.auc.value, nan=-1)))
     together = [column for column in columns if column.kind in SEEN and column.known.all()]
     return (ask("all of these together", "seen", together), *out)
@@ -193,4 +199,6 @@ def _shortcuts(
 def _blank(column: Column, members: np.ndarray) -> Blank:
     assert column.numbers is not None
     blank = column.numbers[:, 0] > 0
-    return Blank(column.name, tuple(members[blank].sum(0).tolist()), tuple(members.sum(0).tolist()))
+    found, images = members[blank].sum(0), members.sum(0)
+    exact = (members.sum(1) == 1).all() and ((found == 0) | (found == images)).all()
+    return Blank(column.name, tuple(found.tolist()), tuple(images.tolist()), bool(exact))

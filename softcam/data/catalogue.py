@@ -79,8 +79,9 @@ class Catalogue:
         options: what the reader was asked, stored with the set and part of its key.
         metadata: columns of the source's tables that are no label, by name, one text an item;
             for the audit, never for training.
-        expected: counts that a faithful preparation reproduces, by split: `{"train": (6770,
-            4599)}`, for `verify`.
+        expected: counts that a faithful preparation reproduces, for `verify`: images of each class
+            by split, `{"train": (6770, 4599)}`, or of `all` splits together; and `patients`, those
+            of train, val and test.
         notes: what a reader should know: counts of what was dropped, assumed or drawn.
         warnings: notes that are also given as warnings when the set is prepared.
         table: the file that says which image is in which split, for messages; a name in the store.

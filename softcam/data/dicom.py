@@ -4,17 +4,15 @@ Grey values are shown as `dicom_levels` says. Colour is RGB, YBR (converted by p
 palette. The image is taken as it is stored: no overlay, presentation LUT or pixel aspect ratio is
 applied.
 
-Reads uncompressed files; JPEG and JPEG 2000 by Pillow; RLE by pydicom, or pylibjpeg-rle (MIT),
-which is faster; high-throughput JPEG 2000 by pylibjpeg-openjpeg (MIT); lossless JPEG, 12-bit JPEG
-and JPEG-LS by python-gdcm (Apache-2.0). All of them come with `pip install 'softcam[dicom]'`.
-pylibjpeg-libjpeg is under the GPL, and nothing here asks for it.
+Reads uncompressed files and, by Pillow, pylibjpeg-rle (MIT), pylibjpeg-openjpeg (MIT) and
+python-gdcm (Apache-2.0), compressed ones (see `dicom_frames`). All of them come with
+`pip install 'softcam[dicom]'`. pylibjpeg-libjpeg is under the GPL, and nothing here asks for it.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import io
-import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from softcam.common import DataError, SoftCAMError
-from softcam.data.dicom_levels import MAX_BITS, grey_levels
+from softcam.data.dicom_frames import INSTALL, stored_values
+from softcam.data.dicom_levels import MAX_BITS, grey_levels, lacks_rescale
 from softcam.data.images import MAX_ASPECT, MAX_PIXELS, MIN_SIDE
 from softcam.data.views import Picture
 
@@ -32,14 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["dicom_headers", "needs_pydicom", "read_dicom"]
 
-INSTALL = "pip install 'softcam[dicom]'"
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
+NO_RESCALE = "have no rescale in their header, so their stored values are taken as they are"
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # the data set packed by zlib, to any size
-# of several decoders the first that can: the same pixels whatever else is installed
-DECODERS = ("pillow", "pylibjpeg", "pydicom", "pyjpegls", "gdcm")
-NOT_FRAMES = (0xC4, 0xC8, 0xCC)  # JPEG markers between C0 and CF that begin no frame
 
 
 def needs_pydicom() -> None:
@@ -64,7 +60,7 @@ def read_dicom(data: bytes, name: str) -> Picture:
     needs_pydicom()
     try:
         with _quiet():
-            return Picture(_render(data, name))
+            return _picture(data, name)
     except (SoftCAMError, MemoryError):
         raise
     except Exception as error:  # pydicom raises whatever a damaged header makes it stumble over
@@ -99,10 +95,15 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _render(data: bytes, name: str) -> np.ndarray:
+def _picture(data: bytes, name: str) -> Picture:
     dataset = _parse(data, name)
     _check(dataset, name)
-    stored = _decode(dataset, name)
+    bare = dataset.PhotometricInterpretation in GREY and lacks_rescale(dataset)
+    return Picture(_render(dataset, name), notes=(NO_RESCALE,) if bare else ())
+
+
+def _render(dataset: Dataset, name: str) -> np.ndarray:
+    stored = stored_values(dataset, name)
     meaning = dataset.PhotometricInterpretation
     if meaning == PALETTE:
         from pydicom.pixels.processing import apply_color_lut
@@ -188,70 +189,3 @@ def _check_size(height: int, width: int, name: str) -> None:
             f"{name}: {width} x {height} pixels, expected at least {MIN_SIDE} a side and no strip "
             f"longer than {MAX_ASPECT} times its width."
         )
-
-
-def _decode(dataset: Dataset, name: str) -> np.ndarray:
-    """The stored values, (H, W) or (H, W, 3), colour as RGB."""
-    from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.pixels.utils import pixel_array
-
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated:
-        return pixel_array(dataset)
-    if not syntax.name.startswith("RLE"):
-        _check_frame(dataset, name)
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise DataError(
-            f"{name}: {syntax.name} cannot be read; save the image uncompressed."
-        ) from error
-    problems: list[str] = []
-    for plugin in sorted(decoder.available_plugins, key=_rank):
-        try:
-            return pixel_array(dataset, decoding_plugin=plugin)
-        except Exception as error:  # any: the next decoder may read it
-            problems.append(f"{plugin}: {error}")
-    if not problems or "gdcm" not in decoder.available_plugins:
-        problems.append(f"for more decoders: {INSTALL}")
-    raise DataError(f"{name}: {syntax.name} cannot be decoded ({'; '.join(problems)}).")
-
-
-def _rank(decoder: str) -> int:
-    return DECODERS.index(decoder) if decoder in DECODERS else len(DECODERS)
-
-
-def _check_frame(dataset: Dataset, name: str) -> None:
-    """The compressed image has the size that the header says: no decoder unpacks a bomb."""
-    from pydicom.encaps import get_frame
-
-    found = _coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
-    expected = (int(dataset.Rows), int(dataset.Columns))
-    if found is None:
-        raise DataError(f"{name}: the compressed image has no header: damaged or truncated.")
-    if found != expected:
-        raise DataError(
-            f"{name}: the compressed image is {found[1]} x {found[0]} pixels, the DICOM header "
-            f"says {expected[1]} x {expected[0]}."
-        )
-
-
-def _coded_size(frame: bytes) -> tuple[int, int] | None:
-    """(height, width) written in a JPEG, JPEG-LS or JPEG 2000 stream; None where there is none."""
-    start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)  # JPEG 2000, bare or in a JP2 box
-    if frame[:2] != b"\xff\xd8":
-        if start < 0 or len(frame) < start + 24:
-            return None
-        right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
-        return bottom - top, right - left
-    at = 2
-    while at + 9 <= len(frame) and frame[at] == 0xFF:
-        marker = frame[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in NOT_FRAMES):
-            height, width = struct.unpack_from(">2H", frame, at + 5)
-            return height, width
-        at += 2 + struct.unpack_from(">H", frame, at + 2)[0]
-    return None

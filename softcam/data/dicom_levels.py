@@ -22,7 +22,7 @@ from softcam.common import DataError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["MAX_BITS", "grey_levels"]
+__all__ = ["MAX_BITS", "grey_levels", "lacks_rescale"]
 
 MAX_BITS = 16
 # storage of CT and PET: their values mean nothing before rescale
@@ -52,8 +52,13 @@ def grey_levels(dataset: Dataset, bits: int, name: str) -> np.ndarray:
         low, high = 0.0, float(top)
     else:
         slope, intercept = _rescale(dataset, name)
-        values = values * slope + intercept
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = values * slope + intercept
         low, high = float(values.min()), float(values.max())
+        if not np.isfinite(high - low) or high <= low:
+            raise DataError(
+                f"{name}: rescale slope {slope} and intercept {intercept} leave no greys."
+            )
     if dataset.get("VOILUTSequence"):
         values, top = _look_up(dataset, dataset.VOILUTSequence[0], values, name)
         shown = values * (255 / top)
@@ -67,6 +72,12 @@ def grey_levels(dataset: Dataset, bits: int, name: str) -> np.ndarray:
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shown = 255 - shown
     return np.rint(np.clip(shown, 0, 255)).astype(np.uint8)
+
+
+def lacks_rescale(dataset: Dataset) -> bool:
+    """Whether the header says nothing of what the stored values stand for."""
+    said = (dataset.get(k) for k in ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"))
+    return all(value is None or value == "" for value in said)
 
 
 def _rescale(dataset: Dataset, name: str) -> tuple[float, float]:
@@ -96,6 +107,8 @@ def _window(dataset: Dataset, name: str) -> Dataset | None:
         return None
     if not all(given):
         raise DataError(f"{name}: window centre {centre} and width {width}: one is missing.")
+    if not np.isfinite([*np.atleast_1d(centre), *np.atleast_1d(width)]).all():
+        raise DataError(f"{name}: window centre {centre} and width {width} are no numbers.")
     window = Dataset()
     window.PhotometricInterpretation, window.PixelRepresentation = "MONOCHROME2", 0
     window.BitsStored = 8

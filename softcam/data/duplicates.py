@@ -81,6 +81,7 @@ def find_duplicates(
     splits: Sequence[str],
     labels: Sequence[object],
     patients: Sequence[str],
+    progress: bool = False,
 ) -> Duplicates:
     """Exact and near duplicates among all images, whatever split they are in.
 
@@ -88,13 +89,14 @@ def find_duplicates(
         thumbs: (N, 32, 32) uint8, see `hashing.thumbnails`.
         digests: of the pixels of each image.
         ids, splits, labels, patients: of each image.
+        progress: show a bar.
     """
     found: dict[tuple[int, int], float] = {}
     for pair in _copies(digests):
         if len(found) >= LIMIT:
             break
         found[pair] = 1.0
-    near, likeness = alike_pairs(thumbs, limit=LIMIT)
+    near, likeness = alike_pairs(thumbs, limit=LIMIT, progress=progress)
     for (a, b), value in zip(near.tolist(), likeness.tolist(), strict=True):
         found.setdefault((a, b), value)
     pairs = [

@@ -30,7 +30,7 @@ from softcam.data.folder_groups import Grouping
 from softcam.data.folder_labels import Labels, list_images, read_labels
 from softcam.data.prepare import ON_ERROR, prepared_splits
 from softcam.data.records import Splits
-from softcam.data.store import FolderStore, Store
+from softcam.data.store import FolderStore, Store, as_path
 
 __all__ = ["find_folder", "folder_name", "folder_splits", "read_folder"]
 
@@ -45,7 +45,7 @@ def find_folder(path: str | Path, table: bool = True) -> Path:
     Raises:
         DataError: neither exists, or it has no labels.csv.
     """
-    tried = [Path(path).expanduser(), data_root() / path]
+    tried = [as_path("the data set", path), data_root() / path]
     for candidate in tried:
         if candidate.is_dir():
             if table and not (candidate / "labels.csv").is_file():

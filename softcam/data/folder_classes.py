@@ -40,7 +40,8 @@ class Classes:
 
 def label_columns(label_column: str | Sequence[str]) -> list[str]:
     """The option `label_column` as a list of names."""
-    columns = [label_column] if isinstance(label_column, str) else list(label_column)
+    several = isinstance(label_column, (list, tuple))
+    columns = list(label_column) if several else [str(label_column)] * isinstance(label_column, str)
     if not columns or not all(isinstance(name, str) and name for name in columns):
         raise DataError(f"label_column is {label_column!r}, expected a name or a list of names.")
     twice = sorted({name for name in columns if columns.count(name) > 1})

@@ -11,6 +11,7 @@ from pathlib import Path
 from softcam.common import DataError, as_integer, choose
 from softcam.data.records import SPLITS
 from softcam.data.splitting import Labelling, grouped_split
+from softcam.data.store import as_path
 from softcam.data.tables import Row, Table, read_table
 
 __all__ = ["Grouping", "Groups", "group_images"]
@@ -159,7 +160,7 @@ def _read_splits(
     file: str | Path, folder: Path, names: Sequence[str]
 ) -> tuple[Path, dict[str, Row]]:
     """The table of splits: where it lies, and its row of each image."""
-    path = Path(file).expanduser()
+    path = as_path("splits", file)
     path = (path if path.is_file() else folder / path).absolute()
     table = read_table(path)
     table.require(["filename", "split"])

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from softcam.common import hides_bar
+
 __all__ = ["DISTANCE", "LIKENESS", "SIDE", "alike_pairs", "perceptual_hashes", "thumbnails"]
 
 SIDE = 32  # pixels of a thumbnail
@@ -113,6 +115,7 @@ def alike_pairs(
     distance: int = DISTANCE,
     likeness: float = LIKENESS,
     limit: int = 10_000,
+    progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pairs of images that are alike.
 
@@ -121,6 +124,7 @@ def alike_pairs(
         distance: bits of 64 in which two hashes may differ.
         likeness: correlation that the details of two images must have.
         limit: no more pairs than this are looked for.
+        progress: show a bar.
 
     Returns:
         (P, 2) int64, the smaller index first; and (P,) float32, their correlation.
@@ -128,7 +132,7 @@ def alike_pairs(
     bits, details, has_detail = perceptual_hashes(thumbs)
     signs = np.where(bits, 1.0, -1.0).astype(np.float32)
     pairs, found, count = [], [], 0
-    for first, second in _candidates(signs, has_detail, distance):
+    for first, second in _candidates(signs, has_detail, distance, progress):
         a, b = (details[i].astype(np.float32) for i in (first, second))
         length = np.sqrt((a**2).sum(1) * (b**2).sum(1))
         correlation = np.einsum("nd,nd->n", a, b) / length
@@ -144,12 +148,15 @@ def alike_pairs(
 
 
 def _candidates(
-    signs: np.ndarray, has_detail: np.ndarray, distance: int
+    signs: np.ndarray, has_detail: np.ndarray, distance: int, progress: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs whose hashes are near, some thousands at a time; memory grows with N, not with N^2."""
+    from tqdm.auto import tqdm
+
     least = 64 - 2 * distance  # of the sum of products, when so many of 64 bits differ
     block = max(1, COMPARED // max(1, len(signs)))
-    for start in range(0, len(signs), block):
+    starts = range(0, len(signs), block)
+    for start in tqdm(starts, "comparing images", disable=hides_bar(progress)):
         near = signs[start : start + block] @ signs[start:].T >= least
         near &= has_detail[start : start + block, None] & has_detail[start:]
         first, second = np.nonzero(np.triu(near, 1))

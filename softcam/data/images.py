@@ -8,10 +8,12 @@
 | alpha, or a transparent colour | composited on black |
 | CMYK, YCbCr | converted by Pillow |
 | EXIF orientation | turned upright; boxes and masks refer to the upright image |
+| 16-bit TIFF in which 0 is white | inverted, so that high is bright |
 | several frames | the first |
 
-Refused: missing, empty, truncated, not an image, over `MAX_PIXELS`, under `MIN_SIDE`, a strip
-longer than `MAX_ASPECT` times its width, and floating-point grey, whose range nobody wrote down.
+Refused: missing, empty, truncated, not an image, a format that is not in `FORMATS`, over
+`MAX_PIXELS`, under `MIN_SIDE`, a strip longer than `MAX_ASPECT` times its width, and floating-point
+grey, whose range nobody wrote down.
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from softcam.common import DataError
 
@@ -33,6 +38,7 @@ __all__ = [
     "bit_range",
     "decode_image",
     "decode_mask",
+    "image_size",
     "read_image",
     "read_mask",
 ]
@@ -40,6 +46,10 @@ __all__ = [
 MAX_PIXELS = 100_000_000  # a 10,000 x 10,000 image; anything larger is a mistake or an attack
 MIN_SIDE = 8
 MAX_ASPECT = 20
+# of all that Pillow knows; it would give an EPS file to Ghostscript, which is a program
+FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "TGA")
+ORIENTATION, TURNED = 274, (5, 6, 7, 8)  # the EXIF tag, and where it lays the image on its side
+PHOTOMETRIC = 262  # of a TIFF; 0: white is zero
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 
 
@@ -92,17 +102,40 @@ def read_bytes(path: str | Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
+def image_size(data: bytes, name: str | Path) -> tuple[int, int]:
+    """(height, width) of the upright image; its pixels are not decoded.
+
+    Raises:
+        DataError: as `decode_image`, as far as the header shows it.
+    """
+    with _read(data, name) as image:
+        turned = image.getexif().get(ORIENTATION, 1) in TURNED
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
 def _load(data: bytes, name: str | Path) -> Image.Image:
     """Decode completely and turn upright."""
+    with _read(data, name) as image:
+        white_is_zero = image.mode.startswith("I") and _tag(image, PHOTOMETRIC) == 0
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        upright.info["white is zero"] = white_is_zero
+        return upright
+
+
+@contextmanager
+def _read(data: bytes, name: str | Path) -> Iterator[Image.Image]:
+    """The image with its header read; what goes wrong in the block becomes a `DataError`."""
     if not data:
         raise DataError(f"{name}: the file is empty (0 bytes).")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data))
+        if image.format not in FORMATS:
+            raise DataError(f"{name}: {image.format} is not read; save it as PNG, JPEG or TIFF.")
         _check_size(image, name)
-        image.load()
-        return ImageOps.exif_transpose(image)
+        yield image
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -111,6 +144,11 @@ def _load(data: bytes, name: str | Path) -> Image.Image:
         raise DataError(f"{name}: not an image that Pillow knows (PNG, JPEG, TIFF ...).") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, KeyError) as error:
         raise DataError(f"{name}: the image is damaged or truncated ({error}).") from error
+
+
+def _tag(image: Image.Image, number: int) -> object:
+    """A tag of a TIFF; None of another format."""
+    return image.tag_v2.get(number) if isinstance(image, TiffImageFile) else None
 
 
 def _check_size(image: Image.Image, name: str | Path) -> None:
@@ -151,5 +189,8 @@ def _sixteen_bit(image: Image.Image, name: str | Path) -> np.ndarray:
         raise DataError(
             f"{name}: grey values from {grey.min()} to {grey.max()}, expected 0 to 65535."
         )
-    scaled = np.rint(grey * (255 / bit_range(grey))).astype(np.uint8)
+    top = bit_range(grey)
+    if image.info.get("white is zero"):
+        grey = top - grey
+    scaled = np.rint(grey * (255 / top)).astype(np.uint8)
     return np.repeat(scaled[:, :, None], 3, axis=2)

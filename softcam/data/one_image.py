@@ -90,6 +90,7 @@ def make(recipe: Recipe, item: Item, counts: Counter[str]) -> Made:
         "width": width,
         "height": height,
         "crop": picture.crop,
+        "notes": list(picture.notes),
         "record": digest([item.id, label, item.patient, item.split, annotated], sha256, known),
     }
     return Made(image, masks, row)

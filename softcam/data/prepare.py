@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ from softcam.data.workers import in_order
 
 __all__ = ["ON_ERROR", "prepared_splits"]
 
-PREPARED = 2  # counts up when the same files would become other arrays
+PREPARED = 3  # counts up when the same files would become other arrays
 ON_ERROR = ("stop", "skip")
 MAX_WORKERS = 1024
 
@@ -102,6 +103,7 @@ def _checked(store: Store, catalogue: Catalogue) -> list[str]:
     seen: set[str] = set()
     for item in catalogue.items:
         choose("split", item.split, SPLITS)
+        _check_names(store, item)
         if item.id in seen:
             raise DataError(f"{catalogue.name}: the image {item.id!r} is listed twice.")
         seen.add(item.id)
@@ -126,6 +128,17 @@ def _checked(store: Store, catalogue: Catalogue) -> list[str]:
             raise DataError(f"{place}: {found}; a patient belongs in one split.")
         notes.append(f"{found}: scores of the test split flatter the model.")
     return notes
+
+
+def _check_names(store: Store, item: Item) -> None:
+    """Raise for a file name that no table can hold, since the system could not decode it."""
+    for name in (item.name, *(mask.name for mask in item.masks)):
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{store.path}: the file name {ascii(name)} is not UTF-8; rename the file."
+            ) from error
 
 
 def _fits(label: object, classes: int, multi_label: bool) -> bool:
@@ -253,6 +266,17 @@ def _room(parts: Parts, chunks: list[Chunk], recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise DataError(
+                f"the disk of {parts.folder.parent} takes no file as large as these "
+                f"({_largest(parts):,} bytes; FAT takes 4 GiB): take a smaller size, or set "
+                "SOFTCAM_ROOT to a folder on another disk."
+            ) from error
         if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
             raise
         raise full(shutil.disk_usage(parts.folder).free) from error
+
+
+def _largest(parts: Parts) -> int:
+    """Bytes of the largest array."""
+    return max(math.prod(parts.shape(split, "images")) for split in SPLITS)

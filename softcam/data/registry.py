@@ -1,6 +1,8 @@
 """The sources of data by name: where each comes from, what it may be used for, who reads it.
 
-`softcam data list` prints this table and `open_data` goes through it. A source that is read from
+`softcam data list` prints this table and `open_data` goes through it. Terms are what the sites'
+pages, or the licence files that come with a set, were seen to say; what could not be read there is
+called unconfirmed. A source that is read from
 files has a reader `f(path, **options) -> (Store, Catalogue)`: everything after `path` is an option
 of the source, but for `size` and `progress`, which are those of `open_data`. Softcam contains none
 of these images and fetches none that need an account.
@@ -37,7 +39,7 @@ class Source:
         get: how to come by it, with the address of the site.
         licence: what may be done with the images.
         credit: the line to set beside a picture.
-        share: whether images may be shown in published output.
+        share: whether images may be shown in published output; False wherever that is in doubt.
         by_name: what stands after the colon is a name that the reader understands, not a path.
         unshared: names of sets for which `share` does not hold.
     """
@@ -111,8 +113,8 @@ SOURCES: dict[str, Source] = {
             "softcam.data.folder:read_folder",
             "folder:PATH with images/ and labels.csv; boxes.csv or masks/ for what is marked",
             "You bring them.",
-            "Yours to know; softcam does not.",
-            "Your own source",
+            "not known to softcam: ask whoever gave you the images.",
+            "your own source",
             False,
         ),
         Source(
@@ -123,8 +125,12 @@ SOURCES: dict[str, Source] = {
             "as a folder or as the zip",
             "Sign in at https://www.kaggle.com/c/rsna-pneumonia-detection-challenge, accept the "
             "rules, download all.",
-            "Research and education, not for profit, under the challenge's terms; no passing on.",
-            "RSNA Pneumonia Detection Challenge; images from NIH ChestX-ray (NIH Clinical Center)",
+            "The RSNA allows research, education and other uses with the acknowledgement that "
+            "https://www.rsna.org/education/ai-resources-and-training/ai-image-challenge/"
+            "rsna-pneumonia-detection-challenge-2018 asks for; whether images may be passed on, "
+            "and the challenge's own rules, are unconfirmed here: see the site's terms.",
+            "RSNA Pneumonia Detection Challenge 2018; images of NIH ChestX-ray (Wang et al., CVPR "
+            "2017), NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC",
             False,
         ),
         Source(
@@ -133,9 +139,10 @@ SOURCES: dict[str, Source] = {
             "softcam.data.sets.oct:read_oct",
             "oct:PATH with train/ and test/ and a folder a class in each; a folder or the zip",
             "Download https://data.mendeley.com/datasets/rscbjbr9sj/3.",
-            "CC BY 4.0.",
-            "Kermany, Zhang, Goldbaum, Mendeley Data rscbjbr9sj, CC BY 4.0",
-            True,
+            "CC BY 4.0 for version 2 of the deposit; for version 3 it is unconfirmed here: see the "
+            "site's terms.",
+            "Kermany, Zhang, Goldbaum, Mendeley Data rscbjbr9sj; Kermany et al., Cell 2018",
+            False,
         ),
         Source(
             "kaggle-dr",
@@ -144,7 +151,7 @@ SOURCES: dict[str, Source] = {
             "kaggle-dr:PATH with the label tables and the photographs",
             "Sign in at https://www.kaggle.com/c/diabetic-retinopathy-detection, accept the rules, "
             "download all and join the parts of the archives.",
-            "The challenge's rules; no passing on.",
+            "The challenge's rules, which are unconfirmed here: see the site's terms.",
             "EyePACS, Kaggle Diabetic Retinopathy Detection",
             False,
         ),
@@ -167,7 +174,7 @@ SOURCES: dict[str, Source] = {
             "medmnist:NAME, such as medmnist:pneumoniamnist; fetched on first use",
             "Fetched from https://zenodo.org/records/10519652, or put there by hand.",
             "CC BY 4.0; dermamnist CC BY-NC 4.0, not for commercial use.",
-            "MedMNIST v2 (Yang et al., Scientific Data 2023)",
+            "MedMNIST v2 (Yang et al., Scientific Data 2023), and the source of the set",
             True,
             True,
             ("dermamnist",),

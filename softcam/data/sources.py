@@ -11,7 +11,7 @@ from softcam.data import relabel
 from softcam.data.catalogue import Catalogue
 from softcam.data.records import Splits
 from softcam.data.registry import SOURCES, Source, source_of
-from softcam.data.store import Store
+from softcam.data.store import Store, as_path
 
 __all__ = ["open_catalogue", "open_data"]
 
@@ -107,7 +107,7 @@ def _read(
 
 def _find(source: Source, name: str) -> Path:
     """The folder or archive itself if it exists, else the one of that name under `data_root()`."""
-    tried = [Path(name).expanduser(), data_root() / name]
+    tried = [as_path("the data set", name), data_root() / name]
     for candidate in tried:
         if candidate.exists():
             return candidate.resolve()

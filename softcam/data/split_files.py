@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from softcam.common import DataError, choose
 from softcam.data.records import SPLITS
 from softcam.data.splitting import grouped_split
+from softcam.data.store import as_path
 from softcam.data.tables import Row, Table, read_table
 
 __all__ = ["SplitFiles", "SplitPath", "draw_validation", "file_stem", "read_split_files"]
@@ -141,12 +142,17 @@ def read_split_files(
     """
     id_columns = [id_column] if isinstance(id_column, str) else list(id_column)
     tables: list[tuple[str, Table]]
-    if isinstance(path, (str, Path)) and not Path(path).is_dir():
-        table = read_table(Path(path))
+    place: Path | list[Path]
+    if isinstance(path, (list, tuple)):
+        place = [as_path("splits", file) for file in path]
+    else:
+        place = as_path("splits", path)
+    if isinstance(place, Path) and not place.is_dir():
+        table = read_table(place)
         table.require([split_column])
         tables = [("", table)]
     else:
-        tables = [(split, read_table(file)) for split, file in _three(path).items()]
+        tables = [(split, read_table(file)) for split, file in _three(place).items()]
     splits: dict[str, str] = {}
     rows: dict[str, Row] = {}
     patients: dict[str, tuple[str, Row]] = {}
@@ -158,16 +164,16 @@ def read_split_files(
             key = _new_id(row, column, to_id, rows)
             splits[key], rows[key] = where, row
             _check_patient(row, patient_column, where, patients)
-    _check_filled(path, splits)
+    _check_filled(place, splits)
     return SplitFiles(splits, rows, tuple(table for _, table in tables))
 
 
-def _three(path: SplitPath) -> dict[str, Path]:
+def _three(path: Path | Sequence[Path]) -> dict[str, Path]:
     """The file of each split, by the word in its name."""
-    if isinstance(path, (str, Path)):
-        files, place = sorted(Path(path).glob("*.csv")), str(path)
+    if isinstance(path, Path):
+        files, place = sorted(path.glob("*.csv")), str(path)
     else:
-        files, place = [Path(file) for file in path], ", ".join(map(str, path))
+        files, place = list(path), ", ".join(map(str, path))
     found: dict[str, list[Path]] = {split: [] for split in SPLITS}
     for file in files:
         words = {WORDS[word] for word in _words(file.stem) if word in WORDS}
@@ -229,11 +235,11 @@ def _check_patient(row: Row, column: str, split: str, patients: dict[str, tuple[
         )
 
 
-def _check_filled(path: SplitPath, splits: dict[str, str]) -> None:
+def _check_filled(path: Path | Sequence[Path], splits: dict[str, str]) -> None:
     filled = set(splits.values())
     lacking = [split for split in SPLITS if split not in filled]
     if lacking:
-        place = path if isinstance(path, (str, Path)) else ", ".join(map(str, path))
+        place = path if isinstance(path, Path) else ", ".join(map(str, path))
         raise DataError(
             f"{place}: no image in {', '.join(map(repr, lacking))}, expected at least one a split."
         )

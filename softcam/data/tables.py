@@ -76,6 +76,8 @@ class Row:
         if self.head.decimal == ",":
             text = text.replace(",", ".")
         try:
+            if "_" in text:  # Python takes 1_0 for 10
+                raise ValueError
             return float(text) if text else math.nan
         except ValueError:
             raise self.error(column, f"{text!r} is not a number.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,16 @@ from softcam.data.store import Store, open_store
 __all__ = ["verify"]
 
 NAMED = 5  # as many files are named in a difference
+ALL, PATIENTS = "all", "patients"  # keys of expected counts, beside the splits
+WHERE = {ALL: "all splits together"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there: images of each class by split, and patients of train, val and test."""
+
+    images: Mapping[str, tuple[int, ...]]
+    patients: tuple[int, ...]
 
 
 def verify(
@@ -41,7 +52,8 @@ def verify(
 
     Returns:
         The differences, a sentence each; empty if there is none. A source without known counts
-        (a folder of your own) is compared with nothing.
+        (a folder of your own) is compared with nothing. Counts are known by split, of `all`
+        splits together, or as the `patients` of train, val and test.
 
     Raises:
         DataError: the data set cannot be read, or was drawn and has no files to read again.
@@ -50,11 +62,17 @@ def verify(
     if isinstance(data, str):
         store, catalogue = open_catalogue(data, size, progress=progress, **options)
         if not deep:
-            return _differences(_counts(catalogue), catalogue.expected, catalogue.classes)
+            patients = {
+                split: [item.patient for item in catalogue.items if item.split == split]
+                for split in SPLITS
+            }
+            found = Found(_counts(catalogue), _distinct(patients))
+            return _differences(found, catalogue.expected, catalogue.classes)
         data = open_data(data, size, progress=progress, **options)
     meta = {} if data.folder is None else read_json(data.folder / "meta.json")
-    counts = {split: data[split].counts for split in SPLITS}
-    out = _differences(counts, meta.get("expected", {}), data.classes)
+    counts = {split: tuple(data[split].counts) for split in SPLITS}
+    found = Found(counts, _distinct({split: data[split].patients for split in SPLITS}))
+    out = _differences(found, meta.get("expected", {}), data.classes)
     return out + (_changed(data, store, meta.get("source", ""), progress) if deep else [])
 
 
@@ -69,20 +87,38 @@ def _counts(catalogue: Catalogue) -> dict[str, tuple[int, ...]]:
     return {split: tuple(counts.tolist()) for split, counts in out.items()}
 
 
+def _distinct(patients: Mapping[str, Sequence[str]]) -> tuple[int, ...]:
+    """Patients in train, val and test; images that name none count one each."""
+    return tuple(len(set(patients[split])) for split in SPLITS)
+
+
 def _differences(
-    found: Mapping[str, Sequence[int]],
-    expected: Mapping[str, Sequence[int]],
-    classes: Sequence[str],
+    found: Found, expected: Mapping[str, Sequence[int]], classes: Sequence[str]
 ) -> list[str]:
+    together = [sum(each) for each in zip(*found.images.values(), strict=True)]
+    of_class = {**found.images, ALL: together}
+    said = {
+        key: [
+            (f"{WHERE.get(key, key)}: {n:,} images of {name!r}", n)
+            for name, n in zip(classes, counts, strict=True)
+        ]
+        for key, counts in of_class.items()
+    }
+    said[PATIENTS] = [
+        (f"{split}: {n:,} patients", n) for split, n in zip(SPLITS, found.patients, strict=True)
+    ]
     out = []
-    for split in SPLITS:
-        if split not in expected:
-            continue
-        for name, here, there in zip(classes, found[split], expected[split], strict=True):
-            if here != there:
-                out.append(
-                    f"{split}: {here:,} images of {name!r}, expected {there:,} ({here - there:+,})."
-                )
+    for key, counts in expected.items():
+        if len(counts) != len(said.get(key, ())):
+            raise DataError(
+                f"the expected counts {key!r}: {list(counts)} fit nothing in a data set of "
+                f"{', '.join(classes)}; expected one of {', '.join(said)}, with a count each."
+            )
+        out += [
+            f"{words}, expected {there:,} ({here - there:+,})."
+            for (words, here), there in zip(said[key], counts, strict=True)
+            if here != there
+        ]
     return out
 
 

@@ -27,10 +27,13 @@ class Picture:
         pixels: (H, W, 3) uint8 RGB, all of the stored image.
         crop: x, y, width, height in pixels of it: what is taken before `Geometry`, in whole
             pixels; it may reach outside, where black is put. None takes everything.
+        notes: what was assumed of the file, worded as what images do ("have no ..."); a
+            preparation counts and names the images of each.
     """
 
     pixels: np.ndarray
     crop: Box | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Reader(Protocol):

@@ -88,8 +88,9 @@ def _in_processes(
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise SoftCAMError(
-            "a process ended without a word, perhaps for want of memory: call again, it goes on "
-            "where it stopped; fewer processes (workers=1, or 0 for none) need less memory."
+            "a process ended without a word, perhaps for want of memory, or at a file that a "
+            "decoder does not survive: call again, it goes on where it stopped; fewer processes "
+            "(workers=1, or 0 for none) need less memory."
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

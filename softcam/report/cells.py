@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "PROTOCOLS", "RUN", "Table", "cell", "default_gauge", "heads", "key", "named", "number",
-    "of_protocol", "printed_steps", "spread", "titled", "wide",
+    "PROTOCOLS", "RUN", "Table", "asked_of", "cell", "default_gauge", "heads", "key", "named",
+    "number", "of_protocol", "printed_steps", "spread", "titled", "wide",
 ]  # fmt: skip
 
 Table = dict[str, Any]  # title, head, body, note
@@ -32,6 +32,14 @@ def named(kind: str, protocol: str, rows: pd.DataFrame) -> list[Measure]:
 def of_protocol(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """The rows of one protocol; `-` counts as ours."""
     return rows[rows["protocol"].replace("-", "corrected") == protocol]
+
+
+def asked_of(rows: pd.DataFrame, several: bool) -> pd.Series:
+    """What a row is about, of a multi-label set: a finding (`class:N`), or the `mean` of all.
+
+    `-` where there are not `several` findings; what is asked differs by measure there.
+    """
+    return rows["target"].replace("-", "mean") if several else rows["target"].map(lambda _: "-")
 
 
 def titled(title: str, protocol: str) -> str:
@@ -62,7 +70,8 @@ def wide(
     """
     if rows.empty:
         return None
-    columns = [*RUN, *(key for key in keys if key not in RUN)]
+    rows = rows.assign(asked=asked_of(rows, bool((rows["task"] == "multi-label").any())))
+    columns = [*RUN, "asked", *(key for key in keys if key not in RUN)]
     sweep = {k for k in ("lambda1", "lambda2") if rows.groupby("arm")[k].nunique().max() > 1}
     telling = [k for k in columns if k[:6] != "lambda" or k in keys or k in sweep]
     shown = [k for k in telling if rows[k].nunique() > 1 or k == "arm"]

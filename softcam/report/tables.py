@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from softcam.report.cells import PROTOCOLS, RUN, Table, heads, key, named, spread, wide
+from softcam.report.cells import PROTOCOLS, RUN, Table, asked_of, heads, key, named, spread, wide
 from softcam.significance import against_black_box, against_controls
 from softcam.wording import on_own_model
 
@@ -55,6 +55,7 @@ def _combine(rows: pd.DataFrame, keys: list[str], names: Sequence[str]) -> Table
     rows = rows[rows["metric"].isin(list(names)) & (rows["n"] > 0)]
     if rows.empty:
         return None
+    rows, keys = rows.assign(asked=asked_of(rows, _several(rows))), [*keys, "asked"]
     always = ("arm", "method") if "method" in keys else ("arm", "lambda1", "lambda2")
     varies = {k for k in keys if rows.groupby("arm")[k].nunique().max() > 1}
     shown = [k for k in keys if k in always or k in varies]
@@ -66,6 +67,11 @@ def _combine(rows: pd.DataFrame, keys: list[str], names: Sequence[str]) -> Table
         seeds = ", ".join(map(str, part["seed"].unique()))
         body.append([*(key(first[k]) for k in shown), seeds, *cells])
     return {"head": [*shown, "seeds", *heads(rows, found)], "body": body}
+
+
+def _several(table: pd.DataFrame) -> bool:
+    """Whether this is a multi-label set, in which each finding is asked for by itself."""
+    return bool((table["task"] == "multi-label").any())
 
 
 def _mean(rows: pd.DataFrame) -> str:
@@ -90,15 +96,15 @@ def paired(table: pd.DataFrame | None, per_image: pd.DataFrame) -> Table | None:
         return None
     found = _first_fill(against_black_box(table, per_image, metrics=names))
     names = [name for name in names if (found["metric"] == name).any()]
-    body = []
-    for (dataset, arm, _, _, seed), rows in found.groupby(
-        ["dataset", "arm", "lambda1", "lambda2", "seed"], sort=False
-    ):
+    several, body = _several(table), []
+    found = found.assign(asked=asked_of(found, several))
+    keys = ["dataset", "arm", "lambda1", "lambda2", "asked", "seed"]
+    for (dataset, arm, _, _, asked, seed), rows in found.groupby(keys, sort=False):
         cells = {row["metric"]: _signed(row) for _, row in rows.iterrows()}
-        body.append([dataset, arm, seed, *(cells.get(name, "-") for name in names)])
-    return (
-        {"head": ["dataset", "arm", "seed", *_steps(found, names)], "body": body} if body else None
-    )
+        about = [asked] * several
+        body.append([dataset, arm, *about, seed, *(cells.get(name, "-") for name in names)])
+    head = ["dataset", "arm", *["asked"] * several, "seed", *_steps(found, names)]
+    return {"head": head, "body": body} if body else None
 
 
 def _first_fill(found: pd.DataFrame) -> pd.DataFrame:
@@ -136,12 +142,13 @@ def controls(table: pd.DataFrame | None, per_image: pd.DataFrame) -> Table | Non
         return None
     found = _first_fill(against_controls(table, per_image, metrics=names, seeds="pooled"))
     names = [name for name in names if (found["metric"] == name).any()]
-    body = []
-    keys = ["dataset", "arm", "lambda1", "lambda2", "method", "seed"]
-    for (dataset, arm, _, _, method, seed), rows in found.groupby(keys, sort=False):
+    several, body = _several(table), []
+    found = found.assign(asked=asked_of(found, several))
+    keys = ["dataset", "arm", "lambda1", "lambda2", "method", "asked", "seed"]
+    for (dataset, arm, _, _, method, asked, seed), rows in found.groupby(keys, sort=False):
         cells = [_beaten(rows[rows["metric"] == name]) for name in names]
-        body.append([dataset, arm, method, seed, *cells])
-    head = ["dataset", "arm", "method", "seed", *_steps(found, names)]
+        body.append([dataset, arm, method, *[asked] * several, seed, *cells])
+    head = ["dataset", "arm", "method", *["asked"] * several, "seed", *_steps(found, names)]
     return {"head": head, "body": body} if body else None
 
 

@@ -3,11 +3,7 @@
 Every function returns a matplotlib `Figure` (a notebook shows it) and writes nothing.
 """
 
-from softcam.visualize.contact_sheet import (
-    contact_sheet,
-    forbidden_pictures,
-    write_contact_sheet,
-)
+from softcam.visualize.contact_sheet import contact_sheet, write_contact_sheet
 from softcam.visualize.curves import (
     deletion_curves,
     insertion_curves,
@@ -27,6 +23,7 @@ from softcam.visualize.overlay import (
     show_image,
 )
 from softcam.visualize.panels import gallery, montage, prediction_panel
+from softcam.visualize.publication import unpublishable, write_record
 from softcam.visualize.save import read_caption, save_figure
 from softcam.visualize.style import describe, new_figure
 
@@ -37,7 +34,6 @@ __all__ = [
     "contact_sheet",
     "deletion_curves",
     "describe",
-    "forbidden_pictures",
     "gallery",
     "insertion_curves",
     "lambda_plot",
@@ -54,5 +50,7 @@ __all__ = [
     "show_evidence",
     "show_image",
     "training_history",
+    "unpublishable",
     "write_contact_sheet",
+    "write_record",
 ]

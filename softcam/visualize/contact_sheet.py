@@ -2,13 +2,13 @@
 
 Images whose terms forbid passing them on get a note that cannot be overlooked, in the picture and
 in the file, and are written only where git does not look: below `runs/` or `data/` of the project,
-or outside of any checkout. Beside the picture lies a table of what it shows, `NAME.json`.
+or outside of any checkout. Beside the picture lies a record of what it shows, `NAME.json` (see
+`publication`).
 """
 
 from __future__ import annotations
 
 import math
-import os
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,9 @@ from softcam.common import (
     data_root,
     project_root,
     runs_root,
-    write_json,
 )
 from softcam.visualize.overlay import outline, show_image
+from softcam.visualize.publication import TAG, write_record
 from softcam.visualize.style import new_figure
 
 if TYPE_CHECKING:
@@ -30,14 +30,13 @@ if TYPE_CHECKING:
     from softcam.data.registry import Source
     from softcam.data.sample import Sample
 
-__all__ = ["contact_sheet", "forbidden_pictures", "write_contact_sheet"]
+__all__ = ["contact_sheet", "write_contact_sheet"]
 
-PANEL = (1.7, 2.3)  # inches
+PANEL = (1.7, 2.5)  # inches; two lines of text stand below an image, a title above a row
 NAME = 24  # characters of an id that fit under a panel
 COLOURS = ("#F0E442", "#56B4E9", "#E69F00", "#CC79A7", "#009E73", "#FFFFFF")
 THIN = 0.9  # points; findings are small
 NOTE = "NOT FOR PUBLICATION: do not commit this picture or pass it on."
-TAG = "softcam-share"  # in the PNG, so that it stays with the picture
 DPI = 130
 
 
@@ -57,7 +56,8 @@ def contact_sheet(sample: Sample, source: Source, name: str = "") -> Figure:
         ax.set_axis_off()
     first = 0
     for row, count in blocks:
-        axes[first, 0].set_title(f"{row.name} ({len(row.places)} of {row.total:,})", loc="left")
+        title = f"{_named(row.name)} ({len(row.places)} of {row.total:,})"
+        axes[first, 0].set_title(title, loc="left")
         axes[first, 0].title.set(fontsize=10, fontweight="bold")
         for ax, place in zip(axes[first : first + count].flat, row.places, strict=False):
             _panel(ax, sample, place)
@@ -85,9 +85,14 @@ def _panel(ax: Any, sample: Sample, place: int) -> None:
 def _label(sample: Sample, place: int) -> str:
     data = sample.data
     if not data.multi_label:
-        return data.classes[int(data.labels[place])]
+        return _named(data.classes[int(data.labels[place])])
     shown = [name for name, flag in zip(data.classes, data.labels[place], strict=True) if flag]
     return _shorten(", ".join(shown)) if shown else "none of them"
+
+
+def _named(name: str) -> str:
+    """A class that has no name but a number is said to be one."""
+    return f"label {name}" if name.isdigit() else name
 
 
 def _shorten(text: str) -> str:
@@ -139,7 +144,7 @@ def _terms(source: Source) -> str:
 
 
 def write_contact_sheet(path: str | Path, sample: Sample, source: Source, name: str = "") -> Path:
-    """Draw the sheet and write `PATH` (a PNG) and, beside it, the same name with `.json`.
+    """Draw the sheet and write `PATH` (a PNG) and, beside it, its record, `.json`.
 
     Raises:
         SoftCAMError: the images may not be passed on and the place is one that git keeps; or the
@@ -170,12 +175,11 @@ def write_contact_sheet(path: str | Path, sample: Sample, source: Source, name: 
                 TAG: "yes" if shared else "no",
             },
         )
-    said_of = {
-        "data": data.name, "split": data.split, "seed": sample.seed, "size": list(data.size),
-        "share": shared, "credit": source.credit, "licence": source.licence,
-        "images": [{"id": data.ids[i], "label": _label(sample, i)} for i in places],
-    }  # fmt: skip
-    write_json(path.with_suffix(".json"), said_of)
+    images = [{"id": data.ids[i], "label": _label(sample, i)} for i in places]
+    write_record(
+        path, source, name, data=data.name, split=data.split, seed=sample.seed,
+        size=list(data.size), images=images,
+    )  # fmt: skip
     return path
 
 
@@ -189,25 +193,3 @@ def _is_private(path: Path) -> bool:
     if any(folder.resolve() in real.parents for folder in ignored):
         return True
     return not any((parent / ".git").exists() for parent in real.parents)
-
-
-def forbidden_pictures(folder: str | Path) -> list[Path]:
-    """The PNGs below a folder, ignored places left out, that say they may not be passed on."""
-    from PIL import Image, UnidentifiedImageError
-
-    root = Path(folder).resolve()
-    ignored = {root / "runs", root / "data" / "cache", root / ".venv", root / ".git"}
-    found = []
-    for place, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if Path(place) / name not in ignored]
-        for name in sorted(files):
-            path = Path(place) / name
-            if path.suffix.lower() != ".png":
-                continue
-            try:
-                with Image.open(path) as image:
-                    if image.info.get(TAG) == "no":
-                        found.append(path)
-            except (OSError, UnidentifiedImageError):  # no picture, so it shows nobody
-                continue
-    return sorted(found)

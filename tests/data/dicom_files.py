@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ UIDS = {
     "rle": "1.2.840.10008.1.2.5",
 }
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+SHAPE = (10, 12)
 
 
 def dicom(
@@ -96,3 +99,69 @@ def _fill(dataset: Any, pixels: np.ndarray, bits: int, header: dict[str, Any]) -
     dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
     for keyword, value in header.items():
         setattr(dataset, keyword, value)
+
+
+def draw(low: int, high: int, dtype: str, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    """Random values, both ends among them."""
+    pixels = np.random.default_rng(7).integers(low, high, shape, endpoint=True)
+    pixels[0, 0], pixels[0, 1] = low, high
+    return pixels.astype(dtype)
+
+
+def photograph(channels: int = 1) -> np.ndarray:
+    small = np.random.default_rng(6).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    large = np.asarray(Image.fromarray(small).resize((64, 48)))
+    return large if channels == 3 else np.ascontiguousarray(large[..., 0])
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def lossless_jpeg(pixels: np.ndarray) -> bytes:
+    """JPEG process 14 with predictor 1 (ITU T.81 H): the difference to the left, Huffman coded."""
+    height, width = pixels.shape
+    bits, values = "", pixels.astype(int)
+    for row in range(height):
+        for column in range(width):
+            left = values[row, column - 1] if column else values[row - 1, 0] if row else 2048
+            step = int(values[row, column] - left)
+            size = abs(step).bit_length()
+            bits += format(size, "04b")  # thirteen codes, all of four bits
+            if size:
+                bits += format(step if step > 0 else step + 2**size - 1, f"0{size}b")
+    bits += "1" * (-len(bits) % 8)
+    coded = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\x00")
+    sizes = bytes([0, 0, 0, 13] + [0] * 12) + bytes(range(13))
+    return b"".join(
+        [
+            b"\xff\xd8\xff\xc3" + struct.pack(">HBHHB3B", 11, 12, height, width, 1, 1, 0x11, 0),
+            b"\xff\xc4" + struct.pack(">HB", 3 + len(sizes), 0) + sizes,
+            b"\xff\xda" + struct.pack(">HB2B3B", 8, 1, 1, 0, 1, 0, 0),
+            coded + b"\xff\xd9",
+        ]
+    )
+
+
+def lut(values: list[int], first: int, bits: int, packed: bool = False, entries: int = 0) -> Any:
+    import pydicom
+
+    item = pydicom.Dataset()
+    item.LUTDescriptor = [entries or len(values), first, bits]
+    item.add_new("LUTData", "OW" if packed else "US", bytes(values) if packed else values)
+    return pydicom.Sequence([item])
+
+
+def grey(data: bytes) -> np.ndarray:
+    """The one channel of a grey image."""
+    from softcam.data.dicom import read_dicom
+
+    pixels = read_dicom(data, "a.dcm").pixels
+    assert pixels.dtype == np.uint8 and (pixels == pixels[..., :1]).all()
+    return pixels[..., 0]
+
+
+def scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.rint((values.astype(float) - low) / (high - low) * 255).astype(np.uint8)

@@ -146,11 +146,13 @@ def test_a_column_that_is_blank_where_the_label_is_0_is_told_apart(folder: Path)
     view, scanner = found.blanks
     assert (view.column, view.blank, view.images) == ("view", (60, 0), (60, 60))
     assert view.filled_for == (1,) and scanner.filled_for == (0, 1)
+    assert view.exact and not scanner.exact
     (said,) = [line for line in found.sentences() if "view" in line and "Blank" in line]
     assert "60 of 60 images of '0', 0 of 60 images of '1'" in said
+    assert "That is exactly when the label is '0'. Filled for '1' alone" in said
     assert "describes the table, not the pixels" in said and "neither shown nor excluded" in said
     (other,) = [line for line in found.sentences() if "Blank" in line and "scanner" in line]
-    assert "neither shown" not in other
+    assert "neither shown" not in other and "exactly" not in other
 
     assert one(found, "table", "report").auc.value == 1.0
     age = one(found, "table", "age").auc

@@ -200,3 +200,13 @@ def test_other_columns_are_metadata(folder: Path) -> None:
     assert dict(catalogue.metadata) == {"view": ["PA, erect"] * 8}, "a quoted comma is no separator"
     assert [mark.box for mark in catalogue.items[6].boxes] == [(2, 3, 4, 5), (9, 9, 2, 2)]
     assert np.all([item.annotated is None for item in catalogue.items])
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("label_column", v) for v in (5, None, True, [1], {"a": 1}, "")]
+    + [("splits", v) for v in (5, True, [1], {"a": 1}, "\0")],
+)
+def test_options_of_another_kind_are_refused(folder: Path, option: str, value: object) -> None:
+    with pytest.raises(DataError, match=f"{option} is "):
+        read_folder(folder, **{option: value})  # type: ignore[arg-type]

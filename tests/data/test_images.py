@@ -10,7 +10,7 @@ from PIL import Image
 
 from softcam.common import DataError
 from softcam.data import images
-from softcam.data.images import bit_range, read_image, read_mask
+from softcam.data.images import bit_range, image_size, read_image, read_mask
 
 H, W = 12, 20
 RAMP = np.linspace(0, 255, H * W).astype(np.uint8).reshape(H, W)
@@ -141,3 +141,34 @@ def test_a_mask_is_whatever_is_above_zero(tmp_path: Path) -> None:
     red = np.zeros((H, W, 3), np.uint8)
     red[wanted, 0] = 255
     np.testing.assert_array_equal(read_mask(saved(tmp_path, Image.fromarray(red))), wanted)
+
+
+def test_a_tiff_in_which_zero_is_white_is_inverted(tmp_path: Path) -> None:
+    """Pillow turns 8 bits itself, and hands out 16 bits as they are stored."""
+    deep = RAMP.astype(np.uint16) * 257
+    path = saved(tmp_path, Image.fromarray(deep), "a.tif", tiffinfo={262: 0})
+    np.testing.assert_array_equal(read_image(path)[..., 0], 255 - RAMP)
+    path = saved(tmp_path, Image.fromarray(deep), "b.tif", tiffinfo={262: 1})
+    np.testing.assert_array_equal(read_image(path)[..., 0], RAMP)
+    path = saved(tmp_path, Image.fromarray(RAMP), "c.tif", tiffinfo={262: 0})
+    np.testing.assert_array_equal(read_image(path)[..., 0], RAMP)
+
+
+def test_no_other_program_is_run_for_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow gives EPS to Ghostscript, whatever the file is called."""
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("run"))
+    saved(tmp_path, Image.fromarray(COLOUR), "a.eps").rename(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: EPS is not read; save it as PNG"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_the_size_is_that_of_the_upright_image(tmp_path: Path, turn: int) -> None:
+    exif = Image.Exif()
+    exif[274] = turn
+    path = saved(tmp_path, Image.fromarray(COLOUR), "a.jpg", exif=exif)
+    assert image_size(path.read_bytes(), path) == read_image(path).shape[:2]
+    with pytest.raises(DataError, match=r"a\.jpg: not an image"):
+        image_size(b"no image", "a.jpg")

@@ -76,3 +76,10 @@ def test_options_of_the_preparation_are_options_of_every_source_of_files(tmp_pat
     assert splits.train.options["on_error"] == "skip"
     store, catalogue = open_catalogue(f"folder:{folder}")
     assert store.path == folder and [item.id for item in catalogue.items] == NAMES
+
+
+@pytest.mark.parametrize("source", ["folder", "oct", "kaggle-dr"])
+@pytest.mark.parametrize("path", ["x" * 5000, "~no-such-user/x", "a\0b"])
+def test_a_path_that_no_system_takes(source: str, path: str) -> None:
+    with pytest.raises(DataError, match="^the data set is "):
+        open_data(f"{source}:{path}")

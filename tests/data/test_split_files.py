@@ -136,3 +136,9 @@ def test_validation_is_drawn_by_patient_and_label() -> None:
     assert set(drawn) == {"train", "val"} and abs(drawn.count("val") - 40) <= 4
     assert drawn == draw_validation(labels, groups, 0.2, seed=1)
     assert drawn != draw_validation(labels, groups, 0.2, seed=2)
+
+
+@pytest.mark.parametrize("path", [5, True, 1.5, [1], {"a": 1}, "\0", "x" * 5000])
+def test_what_is_no_path_is_refused(path: object) -> None:
+    with pytest.raises(DataError, match="^splits is "):
+        read(path)

@@ -49,3 +49,9 @@ def test_an_error_names_file_row_and_column(tmp_path: Path) -> None:
         table.require(["name", "y"])
     with pytest.raises(DataError, match=r"row 2: 3 fields, the header has 2"):
         read_table(written(tmp_path, b"name,x\na,1,2\n"))
+
+
+def test_python_takes_more_for_a_number_than_a_table_does(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, b"name,x\na,1_0\n"))
+    with pytest.raises(DataError, match=r"row 2, column 'x': '1_0' is not a number"):
+        table.rows[0].number("x")

@@ -122,7 +122,7 @@ def read_gradable(
         DataError: a column is missing, a value is no such number, an image is listed twice, or
             nothing is left.
     """
-    if not 0 <= limit <= 1:
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 <= limit <= 1:
         raise DataError(f"ungradable_above is {limit!r}, expected a number from 0 to 1.")
     table = read_table(path)
     column = _quality_column(table)

@@ -34,7 +34,7 @@ from softcam.data.sets.kaggle_splits import (
 )
 from softcam.data.sets.lesions import ANATOMY, lesion_masks
 from softcam.data.split_files import SplitPath, file_stem
-from softcam.data.store import Store, open_store
+from softcam.data.store import Store, as_path, open_store
 from softcam.data.tables import parse_table
 
 __all__ = ["read_kaggle_dr"]
@@ -88,7 +88,7 @@ def read_kaggle_dr(
     choose("task", task, TASKS)
     choose("on_error", on_error, ON_ERROR)
     as_integer("seed", seed, 0, 2**32 - 1)
-    store = _open(Path(path))
+    store = _open(as_path("the data set", path))
     files = _images(store)
     train, test = _labels(store, TRAIN_LABELS), _labels(store, TEST_LABELS)
     graded = {**train, **test}
@@ -97,7 +97,7 @@ def read_kaggle_dr(
     else:
         where, graded, notes = given_splits(splits, files, graded, on_error)
     if gradable is not None:
-        where, more = read_gradable(Path(gradable), where, ungradable_above)
+        where, more = read_gradable(as_path("gradable", gradable), where, ungradable_above)
         notes += more
     chosen = sorted(where, key=order)
     masks: Mapping[str, tuple[MaskFile, ...]] = {}

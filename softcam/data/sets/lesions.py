@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from softcam.common import DataError, choose
 from softcam.data.catalogue import MaskFile
-from softcam.data.store import Store, open_store
+from softcam.data.store import Store, as_path, open_store
 
 __all__ = ["ANATOMY", "find_masks", "lesion_masks"]
 
@@ -58,7 +58,7 @@ def lesion_masks(
     Raises:
         DataError: no mask at all, or under `stop` one that belongs to no image.
     """
-    store = open_store(path)
+    store = open_store(as_path("lesions", path))
     masks, notes = find_masks(store, store.names(), stems, prefix, on_error)
     return store, masks, notes
 

@@ -34,7 +34,7 @@ from softcam.data.split_files import (
     read_split_files,
 )
 from softcam.data.splitting import crossings, grouped_split
-from softcam.data.store import Store, open_store
+from softcam.data.store import Store, as_path, open_store
 
 __all__ = ["TASKS", "read_oct"]
 
@@ -43,9 +43,14 @@ TASKS: Mapping[str, Mapping[str, str]] = {
     "drusen": {"NORMAL": "normal", "DRUSEN": "drusen"},
     "four": {"NORMAL": "normal", "DRUSEN": "drusen", "DME": "DME", "CNV": "CNV"},
 }
-# images of each class in the paper's split files
+# images of each class in the paper's split files, and patients of train, val and test
 COUNTS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
-    "drusen": {"train": (20794, 6636), "val": (5552, 1980), "test": (250, 248)},
+    "drusen": {
+        "train": (20794, 6636),
+        "val": (5552, 1980),
+        "test": (250, 248),
+        "patients": (1853, 464, 334),
+    },
     "four": {
         "train": (6800, 1228, 1618, 5248),
         "val": (1200, 172, 182, 752),
@@ -121,7 +126,7 @@ def read_oct(
     marks: dict[str, tuple[Mark, ...]] = {}
     if points is not None:
         files = {scan.id: scan.name for scan in chosen}
-        marks, more = read_points(store, files, Path(points), point_frame, on_error)
+        marks, more = read_points(store, files, as_path("points", points), point_frame, on_error)
         notes += more
     expected = COUNTS[task] if splits is not None else {"test": COUNTS[task]["test"]}
     kinds = list(TASKS[task])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from softcam.common import DataError
 from softcam.data.catalogue import Mark
 from softcam.data.geometry import Geometry
+from softcam.data.images import image_size
 from softcam.data.split_files import file_stem
 from softcam.data.store import Store
 from softcam.data.tables import Row, read_table
@@ -54,7 +53,7 @@ def read_points(
             continue
         if frame == "paper":
             if key not in shapes:
-                shapes[key] = _shape(store, files[key])
+                shapes[key] = image_size(store.read(files[key]), store.path / files[key])
             point = _stored(point, shapes[key])
         marks.append(Mark(KIND, (*point, 1.0, 1.0), f"{path}, row {row.line}"))
     if unknown and on_error == "stop":
@@ -83,17 +82,6 @@ def _point(row: Row, frame: str) -> tuple[float, float] | None:
             raise row.error(column, f"{row[column]!r}, expected a number from 0{limit}.")
         values.append(float(math.floor(value)) if frame == "stored" else value)
     return values[0], values[1]
-
-
-def _shape(store: Store, name: str) -> tuple[int, int]:
-    """(height, width) of a stored scan."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(store.read(name))) as image:
-            return image.height, image.width
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{store.path / name}: not an image that can be read ({error}).") from error
 
 
 def _stored(point: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:

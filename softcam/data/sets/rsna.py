@@ -17,7 +17,6 @@ https://doi.org/10.1148/ryai.2019180041.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 from softcam.common import DataError, as_integer, choose, hides_bar
 from softcam.data.catalogue import Catalogue, Item
 from softcam.data.dicom import dicom_headers, needs_pydicom
+from softcam.data.images import image_size
 from softcam.data.sets.rsna_tables import OPACITY, THIRD, Doubts, Listed, read_tables
 from softcam.data.split_files import SplitPath, read_split_files
 from softcam.data.splitting import grouped_split
@@ -155,15 +155,13 @@ def _files(store: Store, names: Sequence[str], root: str) -> tuple[dict[str, str
 
 def _check_side(store: Store, name: str) -> None:
     """Raise where a converted image has another size than the boxes' coordinates mean."""
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        size = Image.open(io.BytesIO(store.read(name))).size
-    except (UnidentifiedImageError, OSError):
-        return  # damaged, which is said when the images are prepared
-    if size != (SIDE, SIDE):
+        height, width = image_size(store.read(name), name)
+    except DataError:
+        return  # which is said, or skipped, when the images are prepared
+    if (height, width) != (SIDE, SIDE):
         raise DataError(
-            f"{store.path}: {name!r} has {size[0]} x {size[1]} pixels, but the boxes are in pixels "
+            f"{store.path}: {name!r} has {width} x {height} pixels, but the boxes are in pixels "
             f"of the original {SIDE} x {SIDE}; use the DICOM files, or convert at full size."
         )
 

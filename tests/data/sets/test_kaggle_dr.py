@@ -1,65 +1,16 @@
-"""Kaggle DR: the challenge's files, the paper's split files, quality, lesions, parts."""
+"""Kaggle DR: the challenge's files in folders, archives and parts, and the paper's split files."""
 
 from __future__ import annotations
 
-import io
 import pickle
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from softcam.common import DataError, SoftCAMError, UnknownNameError
-from softcam.data.catalogue import Catalogue, MaskFile
 from softcam.data.sets.kaggle_dr import read_kaggle_dr
-
-TRAIN = {
-    f"{n}_{eye}": (n + k) % 5 for n in range(10, 30) for k, eye in enumerate(("left", "right"))
-}
-TEST = {f"{n}_{eye}": n % 5 for n in range(1, 6) for eye in ("left", "right")}
-
-
-def jpeg() -> bytes:
-    data = io.BytesIO()
-    Image.new("RGB", (12, 10), (90, 40, 10)).save(data, "JPEG")
-    return data.getvalue()
-
-
-JPEG = jpeg()
-SOLUTION = [f"{key},{level},{'Public' if key < '3' else 'Private'}" for key, level in TEST.items()]
-
-
-def put(path: Path, files: Iterable[str], data: bytes = JPEG) -> Path:
-    for name in files:
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(data)
-    return path
-
-
-def table(path: Path, rows: Iterable[str], header: str = "image,level") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return path
-
-
-def levels(part: dict[str, int]) -> list[str]:
-    return [f"{key},{level}" for key, level in part.items()]
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """The challenge, unpacked."""
-    path = tmp_path / "kaggle"
-    put(path, [f"train/{key}.jpeg" for key in TRAIN] + [f"test/{key}.jpeg" for key in TEST])
-    table(path / "trainLabels.csv", levels(TRAIN))
-    table(path / "retinopathy_solution.csv", SOLUTION, "image,level,Usage")
-    return path
-
-
-def by_split(found: Catalogue) -> dict[str, set[str]]:
-    return {s: {i.id for i in found.items if i.split == s} for s in ("train", "val", "test")}
+from tests.data.sets.kaggle_files import JPEG, SOLUTION, TEST, TRAIN, by_split, levels, put, table
 
 
 @pytest.mark.parametrize(
@@ -70,8 +21,8 @@ def by_split(found: Catalogue) -> dict[str, set[str]]:
         ("grade", 5, lambda level: level),
     ],
 )
-def test_the_challenge(data: Path, task: str, classes: int, label: object) -> None:
-    store, found = read_kaggle_dr(data, task=task)
+def test_the_challenge(kaggle: Path, task: str, classes: int, label: object) -> None:
+    store, found = read_kaggle_dr(kaggle, task=task)
     assert found.name == f"kaggle-dr-{task}" and len(found.classes) == classes
     assert found.view == "fundus" and not found.expected
     parts = by_split(found)
@@ -83,7 +34,7 @@ def test_the_challenge(data: Path, task: str, classes: int, label: object) -> No
         assert item.id == f"{item.patient}_{eye}" and item.id in item.name
     assert [i.patient for i in found.items[:4]] == ["1", "1", "2", "2"], "by number"
     assert store.read(found.items[0].name) == JPEG
-    assert by_split(read_kaggle_dr(data, task=task, seed=1)[1])["train"] != parts["train"]
+    assert by_split(read_kaggle_dr(kaggle, task=task, seed=1)[1])["train"] != parts["train"]
 
 
 def test_one_archive_of_everything(tmp_path: Path) -> None:
@@ -125,38 +76,38 @@ def test_an_archive_in_parts_is_an_error_with_the_steps(tmp_path: Path) -> None:
         read_kaggle_dr(tmp_path)
 
 
-def test_what_is_missing(data: Path, tmp_path: Path) -> None:
+def test_what_is_missing(kaggle: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image named ID_left"):
         read_kaggle_dr(put(tmp_path / "a", ["train/x.jpeg"]))
     with pytest.raises(DataError, match="no trainLabels.csv"):
         read_kaggle_dr(put(tmp_path / "b", ["train/1_left.jpeg"]))
-    put(data, ["other/10_left.png"])
+    put(kaggle, ["other/10_left.png"])
     with pytest.raises(DataError, match="'other/10_left.png' and 'train/10_left.jpeg' are one"):
-        read_kaggle_dr(data)
+        read_kaggle_dr(kaggle)
     with pytest.raises(UnknownNameError, match="'onset1'"):
-        read_kaggle_dr(data, task="onset")
+        read_kaggle_dr(kaggle, task="onset")
     with pytest.raises(SoftCAMError, match="seed"):
-        read_kaggle_dr(data, seed=-1)
+        read_kaggle_dr(kaggle, seed=-1)
 
 
-def test_tables_in_two_places_and_foreign_labels(data: Path) -> None:
-    table(data / "more/trainLabels.csv", ["7_left,0"])
+def test_tables_in_two_places_and_foreign_labels(kaggle: Path) -> None:
+    table(kaggle / "more/trainLabels.csv", ["7_left,0"])
     with pytest.raises(DataError, match="trainLabels.csv is there 2 times"):
-        read_kaggle_dr(data)
-    (data / "more/trainLabels.csv").unlink()
-    table(data / "trainLabels.csv", ["77_left,0"])
+        read_kaggle_dr(kaggle)
+    (kaggle / "more/trainLabels.csv").unlink()
+    table(kaggle / "trainLabels.csv", ["77_left,0"])
     with pytest.raises(DataError, match="no image is in trainLabels.csv"):
-        read_kaggle_dr(data)
+        read_kaggle_dr(kaggle)
 
 
-def test_rows_without_an_image_and_images_without_a_row(data: Path) -> None:
-    (data / "train/12_left.jpeg").unlink()
-    put(data, ["train/88_left.jpeg"])
+def test_rows_without_an_image_and_images_without_a_row(kaggle: Path) -> None:
+    (kaggle / "train/12_left.jpeg").unlink()
+    put(kaggle, ["train/88_left.jpeg"])
     with pytest.raises(
         DataError, match=r"trainLabels\.csv, row 6, column 'image': '12_left'.*1 of 40"
     ):
-        read_kaggle_dr(data)
-    _, found = read_kaggle_dr(data, on_error="skip")
+        read_kaggle_dr(kaggle)
+    _, found = read_kaggle_dr(kaggle, on_error="skip")
     assert len(found.items) == 49 and "12_left" not in {i.id for i in found.items}
     assert found.notes[:2] == (
         "1 rows of trainLabels.csv have no image: left out.",
@@ -164,10 +115,10 @@ def test_rows_without_an_image_and_images_without_a_row(data: Path) -> None:
     )
 
 
-def test_without_the_test_images(data: Path) -> None:
+def test_without_the_test_images(kaggle: Path) -> None:
     for key in TEST:
-        (data / f"test/{key}.jpeg").unlink()
-    _, found = read_kaggle_dr(data)
+        (kaggle / f"test/{key}.jpeg").unlink()
+    _, found = read_kaggle_dr(kaggle)
     assert by_split(found)["test"] <= set(TRAIN) and by_split(found)["test"]
     assert "10 rows of retinopathy_solution.csv" in found.notes[0]
 
@@ -183,17 +134,17 @@ def test_without_the_test_images(data: Path) -> None:
         ("1_left,1", r"retinopathy_solution\.csv, row 2.*'1_left' is in row 42 of trainLabels"),
     ],
 )
-def test_labels_that_do_not_fit(data: Path, row: str, message: str) -> None:
-    table(data / "trainLabels.csv", [*levels(TRAIN), row])
+def test_labels_that_do_not_fit(kaggle: Path, row: str, message: str) -> None:
+    table(kaggle / "trainLabels.csv", [*levels(TRAIN), row])
     with pytest.raises(DataError, match=message):
-        read_kaggle_dr(data)
+        read_kaggle_dr(kaggle)
 
 
-def test_eyes_in_both_tables(data: Path) -> None:
-    table(data / "retinopathy_solution.csv", ["1_left,1,Public"], "image,level,Usage")
-    table(data / "trainLabels.csv", [*levels(TRAIN), "1_right,1"])
+def test_eyes_in_both_tables(kaggle: Path) -> None:
+    table(kaggle / "retinopathy_solution.csv", ["1_left,1,Public"], "image,level,Usage")
+    table(kaggle / "trainLabels.csv", [*levels(TRAIN), "1_right,1"])
     with pytest.raises(DataError, match="patient 1 is in the splits (train|val) and test"):
-        read_kaggle_dr(data)
+        read_kaggle_dr(kaggle)
 
 
 AUTHORS = "image,level,ungradability_MEAN,ungradability_MEDIAN,Usage,onset1,onset2,filename"
@@ -211,16 +162,16 @@ def authors(folder: Path, **changed: list[str]) -> Path:
     return folder
 
 
-def test_the_authors_split_files(data: Path, tmp_path: Path) -> None:
+def test_the_authors_split_files(kaggle: Path, tmp_path: Path) -> None:
     splits = authors(tmp_path / "csv")
-    _, found = read_kaggle_dr(data, splits=splits, task="onset2")
+    _, found = read_kaggle_dr(kaggle, splits=splits, task="onset2")
     parts = by_split(found)
     assert (
         parts["val"] == {key for key in TRAIN if int(key[:2]) >= 25} and len(parts["train"]) == 30
     )
     assert found.expected["test"] == (5655, 1301) and found.expected["train"] == (8701, 6404)
-    (data / "trainLabels.csv").unlink()
-    _, alone = read_kaggle_dr(data, splits=splits, task="onset2")
+    (kaggle / "trainLabels.csv").unlink()
+    _, alone = read_kaggle_dr(kaggle, splits=splits, task="onset2")
     assert alone.items == found.items, "the files hold the levels as well"
 
 
@@ -236,19 +187,19 @@ def test_the_authors_split_files(data: Path, tmp_path: Path) -> None:
     ],
 )
 def test_split_files_that_do_not_fit(
-    data: Path, tmp_path: Path, rows: list[str], message: str
+    kaggle: Path, tmp_path: Path, rows: list[str], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        read_kaggle_dr(data, splits=authors(tmp_path / "csv", test=rows))
+        read_kaggle_dr(kaggle, splits=authors(tmp_path / "csv", test=rows))
 
 
-def test_eyes_in_two_splits(data: Path, tmp_path: Path) -> None:
+def test_eyes_in_two_splits(kaggle: Path, tmp_path: Path) -> None:
     rows = ["1_left,1,train", "2_left,2,val", "1_right,1,test"]
     path = table(tmp_path / "one.csv", rows, "image,level,split")
     with pytest.raises(
         DataError, match=r"one\.csv, row 4, column 'image': patient 1 is in .*train"
     ):
-        read_kaggle_dr(data, splits=path)
+        read_kaggle_dr(kaggle, splits=path)
 
 
 def test_counts_of_the_paper() -> None:
@@ -264,82 +215,3 @@ def test_counts_of_the_paper() -> None:
     }
     assert expected_counts("onset2", full)["train"] == (27946, 6404)
     assert expected_counts("onset1", reduced)["train"] == (6000, 9105)
-
-
-@pytest.mark.parametrize("header", ["gradable", "ungradability_MEAN", "ungradability_MEDIAN"])
-def test_gradable(data: Path, tmp_path: Path, header: str) -> None:
-    good, bad = ("1", "0") if header == "gradable" else ("0.5", "0.51")
-    rows = [f"{key}.jpeg,{bad if key.startswith('1') else good}" for key in {**TRAIN, **TEST}]
-    path = table(tmp_path / "quality.csv", rows[:-2], f"image,{header}")
-    _, found = read_kaggle_dr(data, gradable=path)
-    assert {i.id for i in found.items} == {k for k in {**TRAIN, **TEST} if k[0] != "1"} - {
-        "5_left",
-        "5_right",
-    }
-    assert "22 images are not gradable: left out." in found.notes
-    assert "2 images are not in quality.csv: left out." in found.notes
-
-
-@pytest.mark.parametrize(
-    ("header", "row", "message"),
-    [
-        ("image,gradable", "10_left,maybe", r"row 2, column 'gradable': 'maybe', expected 0 or 1"),
-        ("image,ungradability_MEAN", "10_left,1.5", r"row 2, column 'ungradability_MEAN': '1.5'"),
-        ("image,ungradability_MEAN", "10_left,", r"row 2, column 'ungradability_MEAN': ''"),
-        ("image,ungradability_MEAN", "10_left,.9", "no image is left"),
-        ("image,quality", "10_left,1", "row 1: no column says what is gradable"),
-        ("name,gradable", "10_left,1", "row 1: column 'image' is missing"),
-        ("image,gradable", "10_left,1\n10_left,1", "row 3, column 'image': '10_left' is listed"),
-    ],
-)
-def test_gradable_that_does_not_fit(
-    data: Path, tmp_path: Path, header: str, row: str, message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        read_kaggle_dr(data, gradable=table(tmp_path / "q.csv", [row], header))
-
-
-def test_a_limit_outside_its_range(data: Path, tmp_path: Path) -> None:
-    path = table(tmp_path / "q.csv", ["10_left,1"], "image,gradable")
-    with pytest.raises(DataError, match="ungradable_above is 2"):
-        read_kaggle_dr(data, gradable=path, ungradable_above=2)
-
-
-def test_lesions(data: Path, tmp_path: Path) -> None:
-    masks = put(
-        tmp_path / "masks",
-        [
-            "1_left_MA.tif",
-            "1_left_OD.png",
-            "Hard Exudates/1_left.png",
-            "2. Haemorrhages/2_left_HE.tif",
-            "3_left.png",
-            "notes.txt",
-        ],
-    )
-    store, found = read_kaggle_dr(data, lesions=masks)
-    items = {item.id: item for item in found.items}
-    assert set(items["1_left"].masks) == {
-        MaskFile("MA", "lesions/1_left_MA.tif"),
-        MaskFile("OD", "lesions/1_left_OD.png"),
-        MaskFile("EX", "lesions/Hard Exudates/1_left.png"),
-    }
-    assert items["2_left"].masks == (MaskFile("HE", "lesions/2. Haemorrhages/2_left_HE.tif"),)
-    assert items["3_left"].masks == (MaskFile("lesion", "lesions/3_left.png"),)
-    assert found.mask_names == ("EX", "HE", "MA", "OD", "lesion")
-    assert found.finding_names == ("EX", "HE", "MA", "lesion")
-    assert {i.id for i in found.items if i.annotated} == {"1_left", "2_left", "3_left"}
-    assert store.read("lesions/1_left_MA.tif") == JPEG == store.read("train/10_left.jpeg")
-    assert store.path == data
-
-
-def test_lesions_that_do_not_fit(data: Path, tmp_path: Path) -> None:
-    masks = put(tmp_path / "masks", ["99_left_MA.tif"])
-    for on_error in ("stop", "skip"):
-        with pytest.raises(DataError, match="1 masks belong to no image, such as '99_left_MA.tif'"):
-            read_kaggle_dr(data, lesions=masks, on_error=on_error)
-    put(masks, ["1_left_MA.tif"])
-    _, found = read_kaggle_dr(data, lesions=masks, on_error="skip")
-    assert "1 masks belong to no image: left out." in found.notes
-    with pytest.raises(DataError, match="no mask; expected STEM_KIND"):
-        read_kaggle_dr(data, lesions=put(tmp_path / "empty", ["a.txt"]))
