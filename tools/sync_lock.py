@@ -30,6 +30,8 @@ NEEDED_BY = {  # which notebooks stop without it
     "timm": "00-07: the backbones",
     "numpy": "00-07",
     "scipy": "none: the linear fill of softcam evaluate",
+    "scikit-learn": "11: clusters of feature maps and of words",
+    "threadpoolctl": "11: the same clusters on any number of cores",
     "pandas": "04, 06, 07: tables",
     "pyarrow": "06: per_image.parquet",
     "pillow": "01: real images",

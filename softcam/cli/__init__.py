@@ -15,6 +15,7 @@ import typer
 from softcam.cli.convert import convert
 from softcam.cli.data import app as data_app
 from softcam.cli.evaluation import evaluate
+from softcam.cli.game import game
 from softcam.cli.options import (
     Data,
     DataOption,
@@ -64,6 +65,7 @@ app.add_typer(data_app, name="data")
 
 app.command()(convert)
 app.command()(evaluate)
+app.command()(game)
 
 
 def main() -> None:

