@@ -162,7 +162,7 @@ def _cut_behind(
     net: nn.Module, graph: fx.Graph, run: Seen, node: fx.Node, x: Tensor, verbs: bool
 ) -> Cut:
     """The cut at one node of the graph that `run` saw; of `graph`, its copy, the front is lost."""
-    _, steps = _back_to(run.module.graph, run, lambda other: other is node)
+    _, steps = _back_to(run.module.graph, run, lambda other: other is node)  # type: ignore[arg-type]
     shape, between = run.shapes[node], _described(net, steps)
     if node.op == "placeholder" and not verbs:
         raise NotThisWay("no feature map of more than one cell leads to its logits")
