@@ -4,8 +4,10 @@ What a made-up player sees in a cluster map is drawn from the masks that the map
 are those below, now and then misspelt. Every row says that it is made up: the session, the player
 and the id of the round begin with `made-up`, and the time is the year 2000.
 
-Usage: python tools/tutorial_rounds.py LABELS.csv OUT.csv --classes normal opacity effusion
-LABELS.csv is the table of `match_concepts(..., merge=False)` over the images of the tutorial.
+    python tools/tutorial_rounds.py
+
+writes `tutorial_rounds.csv` and `tutorial_shares.csv` beside `softcam.layerwise.tutorial`, which
+reads them. The network and the phantoms are those of notebook 11.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from softcam.common import SoftCAMError, as_integer, choose, rng
+from softcam.common import SoftCAMError, as_integer, atomic_path, choose, rng
 from softcam.layerwise.records import LAST, Round, rounds_frame
 from softcam.layerwise.tables import write_rounds
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MADE_UP = "made-up"
+CHECKPOINT = "cxr-sparse"
+PHANTOMS: dict[str, Any] = {"n_train": 1, "n_val": 1, "n_test": 60, "seed": 2026}
 STREAM = 0x524F554E  # apart from other draws with the same seed
 START = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -33,7 +37,7 @@ WORDS = {  # what somebody who is no radiologist might type about a part of a ch
     "heart": ("heart", "the heart", "heart shadow", "edge of the heart", "big heart"),
     "ribs": ("ribs", "rib", "rib cage", "stripes", "white stripes", "bones", "lines of the ribs"),
     "clavicles": ("collarbone", "collar bones", "clavicle", "clavicles", "bones at the top"),
-    "spine": ("spine", "backbone", "the spine in the middle", "middle line"),
+    "spine": ("spine", "spinal column", "the spine in the middle", "middle line"),
     "diaphragm": ("diaphragm", "lower edge", "bottom of the lung", "curve at the bottom"),
     "opacity": ("white patch", "patch", "cloud", "a cloud in the lung", "white spot", "patches"),
     "effusion": ("fluid", "fluid at the bottom", "white bottom", "water", "level of fluid"),
@@ -126,21 +130,54 @@ def _slipped(words: str, draw: np.random.Generator) -> str:
     return words[:at] + words[at + 1 :]
 
 
-def main() -> None:
-    """Read the command line and write the file."""
+def played_maps(
+    per_class: int,
+) -> tuple[pd.DataFrame, dict[tuple[str, str, int], float], list[str]]:
+    """What the tutorial's cluster maps lie on, their shares, and the classes.
+
+    Args:
+        per_class: how many images of each class, the first ones.
+    """
     import pandas as pd
 
+    from softcam import load_checkpoint, open_data
+    from softcam.layerwise import explain_layers, masks_of, match_concepts, shares_of
+
+    model = load_checkpoint(CHECKPOINT)
+    images = open_data("phantoms:cxr", size=96, **PHANTOMS).test
+    tables, explained = [], {}
+    for label, class_name in enumerate(images.classes):
+        for i in map(int, np.flatnonzero(np.asarray(images.labels) == label)[:per_class]):
+            name = images.ids[i]
+            explained[name] = explain_layers(model, images.batch([i])[0], label)
+            masks = masks_of(images, i)
+            tables.append(
+                match_concepts(
+                    explained[name], masks, image=name, class_name=class_name, merge=False
+                )
+            )
+    return pd.concat(tables, ignore_index=True), shares_of(explained), list(images.classes)
+
+
+def main() -> None:
+    """Read the command line and write the two tables."""
+    import pandas as pd
+
+    from softcam.layerwise.tutorial import ROUNDS, SHARES
+
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("labels", help="the table of match_concepts, as CSV")
-    parser.add_argument("out", help="the rounds, as CSV")
-    parser.add_argument("--classes", nargs="+", required=True)
-    parser.add_argument("--players", type=int, default=4)
+    parser.add_argument("--images", type=int, default=6, help="of each class")
+    parser.add_argument("--players", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    text = {name: str for name in ("image", "class_name", "layer", "label")}
-    labels = pd.read_csv(given.labels, dtype=text, keep_default_na=False)
-    rounds = made_up_rounds(labels, given.classes, players=given.players, seed=given.seed)
-    write_rounds(given.out, rounds)
+    labels, shares, classes = played_maps(given.images)
+    rounds = made_up_rounds(labels, classes, players=given.players, seed=given.seed)
+    write_rounds(ROUNDS, rounds)
+    keys = sorted(set(zip(rounds["image"], rounds["layer"], rounds["cluster"], strict=True)))
+    rows = [(*key, round(shares[key], 4)) for key in keys]
+    with atomic_path(SHARES) as temporary:
+        columns = ["image", "layer", "cluster", "share"]
+        pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":

@@ -26,14 +26,14 @@ def game(
         list[str] | None, typer.Option(help="of the network, may be repeated; default: several")
     ] = None,
     data_option: DataOption = None,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="of the choice of images, and of the clusters")] = 0,
     out: Annotated[Path | None, typer.Option(help="folder of the game; default runs/game")] = None,
     manage: Annotated[
         bool, typer.Option("--manage", help="every player may export and delete all rounds")
     ] = False,
     serve: Annotated[bool, typer.Option(help="open the page with Voila until Ctrl-C")] = True,
     address: Annotated[str, typer.Option(help="0.0.0.0 lets in the whole network")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8866,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="of the page")] = 8866,
 ) -> None:
     """Make a game from MODEL and serve its page; without MODEL, serve the game that is there.
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from softcam.layerwise.reveal import STEPS, revealed
     from softcam.layerwise.rounds import RoundStore
     from softcam.layerwise.tables import read_rounds
+    from softcam.layerwise.tutorial import tutorial_rounds
     from softcam.layerwise.weights import default_layers
     from softcam.layerwise.words import label_clusters, merge_maps, shares_of
 
@@ -63,6 +64,7 @@ _LAZY = {
     "revealed": "softcam.layerwise.reveal",
     "shares_of": "softcam.layerwise.words",
     "show_game": "softcam.layerwise.page",
+    "tutorial_rounds": "softcam.layerwise.tutorial",
     "write_game": "softcam.layerwise.page",
 }
 
@@ -94,6 +96,7 @@ __all__ = [
     "revealed",
     "shares_of",
     "show_game",
+    "tutorial_rounds",
     "write_game",
 ]
 

@@ -112,7 +112,8 @@ class Game:
         if self.play.answer is None and self.play.item is not None:
             self.play.more()
             self._draw()
-            (self._more if self.play.step < LAST else self._words).focus()
+            if self.play.step == LAST:  # the button goes grey, and would lose the focus
+                self._words.focus()
 
     def _on_answer(self) -> None:
         if self._classes.value is not None:

@@ -27,6 +27,11 @@ def by_mouse(page: Page, guess: str, words: str) -> None:
     page.get_by_text("the whole image").wait_for()
 
 
+def has_focus(page: Page, name: str) -> None:
+    """Wait until the game has put the focus on a button."""
+    page.wait_for_function("n => document.activeElement.textContent.trim() == n", arg=name)
+
+
 def reach(page: Page, name: str) -> None:
     """Press Tab until the button or field has the focus."""
     for _ in range(12):
@@ -41,7 +46,7 @@ def reach(page: Page, name: str) -> None:
 
 def by_keyboard(page: Page, guess: str, words: str) -> None:
     """A round without the mouse, from where the focus was left."""
-    reach(page, "Show more")
+    has_focus(page, "Show more")
     page.keyboard.press("Enter")
     page.get_by_text("Step 2 of 6").wait_for()
     reach(page, "What gives it away?")
@@ -65,7 +70,7 @@ def three_rounds(page: Page) -> None:
     page.get_by_role("button", name="Next image").click()
     page.get_by_text("Image 2 of 4").wait_for()
     by_keyboard(page, "healthy", "by keys")
-    reach(page, "Next image")
+    has_focus(page, "Next image")
     page.keyboard.press("Enter")
     page.get_by_text("Image 3 of 4").wait_for()
     page.get_by_role("button", name="I give up").click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,7 @@ import pytest
 
 from softcam.common import SoftCAMError, UnknownNameError, rng
 from softcam.data.phantoms.options import mask_names
-from softcam.layerwise import label_clusters
+from softcam.layerwise import label_clusters, tutorial_rounds
 from softcam.layerwise.records import COLUMNS, Round
 from softcam.layerwise.tables import read_rounds, write_rounds
 
@@ -90,3 +91,21 @@ def test_unknown_parts_and_classes_are_named(tool: ModuleType) -> None:
         tool.made_up_rounds(concepts().assign(label="disc"), CLASSES)
     with pytest.raises(SoftCAMError, match="class 'opacity'"):
         tool.made_up_rounds(concepts(), ["normal", "drusen"])
+
+
+def test_the_shipped_rounds_are_made_up_and_have_all_their_shares(tool: ModuleType) -> None:
+    rounds, shares = tutorial_rounds()
+    for name in ("round_id", "session", "player"):
+        assert rounds[name].str.startswith(tool.MADE_UP).all()
+    assert rounds["time"].str.startswith("2000-").all() and rounds["round_id"].is_unique
+    keys = set(zip(rounds["image"], rounds["layer"], rounds["cluster"], strict=True))
+    assert keys == set(shares) and all(0 < share <= 100 for share in shares.values())
+    assert set(rounds["class_name"]) == {"normal", "opacity"}
+
+
+@pytest.mark.parametrize("line", ["CHECKPOINT", "PHANTOMS"])
+def test_the_tool_and_the_notebook_draw_and_load_the_same(tool: ModuleType, line: str) -> None:
+    text = (ROOT / "notebooks" / "11_layers_in_words.ipynb").read_text(encoding="utf-8")
+    value = getattr(tool, line)
+    wanted = json.dumps(json.dumps(value))[1:-1] if isinstance(value, dict) else value
+    assert wanted in text
