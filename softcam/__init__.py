@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from softcam.convert import to_softcam
     from softcam.data import open_data
     from softcam.evaluate import evaluate
+    from softcam.finer import finer_maps, recalibrate_batch_norm
     from softcam.notebooks import run_notebooks
     from softcam.profiles import load_profile
     from softcam.report import write_report
     from softcam.runs import Run, TrainConfig, find_runs
     from softcam.training import predict, train
+    from softcam.travel import export_onnx, export_program, load_black_box_state, to_black_box
 
 # Loaded on first use: `import softcam` costs little more than `import torch`.
 _LAZY = {
@@ -48,12 +50,18 @@ _LAZY = {
     "TrainConfig": "softcam.runs",
     "evaluate": "softcam.evaluate",
     "export_checkpoint": "softcam.checkpoints",
+    "export_onnx": "softcam.travel",
+    "export_program": "softcam.travel",
     "find_runs": "softcam.runs",
+    "finer_maps": "softcam.finer",
+    "load_black_box_state": "softcam.travel",
     "load_checkpoint": "softcam.checkpoints",
     "load_profile": "softcam.profiles",
     "open_data": "softcam.data",
     "predict": "softcam.training",
+    "recalibrate_batch_norm": "softcam.finer",
     "run_notebooks": "softcam.notebooks",
+    "to_black_box": "softcam.travel",
     "to_softcam": "softcam.convert",
     "train": "softcam.training",
     "write_report": "softcam.report",
@@ -70,7 +78,11 @@ __all__ = [
     "elastic_net",
     "evaluate",
     "export_checkpoint",
+    "export_onnx",
+    "export_program",
     "find_runs",
+    "finer_maps",
+    "load_black_box_state",
     "load_checkpoint",
     "load_profile",
     "logit_control",
@@ -79,8 +91,10 @@ __all__ = [
     "paper_lambdas",
     "predict",
     "project_root",
+    "recalibrate_batch_norm",
     "run_notebooks",
     "seed_everything",
+    "to_black_box",
     "to_softcam",
     "train",
     "write_report",

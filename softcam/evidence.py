@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from softcam.common import SoftCAMError, choose
+from softcam.portable import Portable
 from softcam.wrappers import Link, Normalize, Wrapper
 
 __all__ = [
@@ -40,15 +41,17 @@ class Conversion:
     """What `to_softcam` did, as `model.conversion`.
 
     Attributes:
-        kind: `exact` (same function, weights carried over) or `paper` (the paper's VGG head,
-            freshly initialised: the old logits are lost).
-        max_logit_difference: the largest difference on the probe as a share of the logit scale
-            (max |logit - bias|); None for `paper`.
-        reduction: image pixels a cell of the map, rounded up.
+        kind: `exact` (same function, weights carried over or folded), `pointwise` (the layers
+            after the pooling are applied at each cell: the logits change) or `paper` (the paper's
+            VGG head, freshly initialised: the old logits are lost).
+        max_logit_difference: the largest on noise images as a share of the logit scale (max |logit
+            - bias|): for `exact` of the randomised probe, for `pointwise` with the network's own
+            weights; None for `paper`, or where those give one logit whatever the image.
+        reduction: image pixels from one cell to the next; of one square map, rounded up.
         notes: what was done that a reader should know.
     """
 
-    kind: Literal["exact", "paper"]
+    kind: Literal["exact", "pointwise", "paper"]
     max_logit_difference: float | None
     reduction: int
     notes: tuple[str, ...] = ()
@@ -164,13 +167,13 @@ class Explanation:
         return F.interpolate(self.maps, size=size, mode="bilinear", align_corners=False)
 
 
-class SoftCAM(Wrapper):
+class SoftCAM(Portable, Wrapper):
     """A CNN whose prediction is the mean of its evidence maps.
 
     Args:
         backbone: normalised images (B, 3, H, W) to features (B, D, h, w).
         evidence: the class-evidence layer, whose last layer is a 1x1 convolution to C maps;
-            one `nn.Conv2d`, or the paper's VGG head.
+            one `nn.Conv2d`, the layers of a head at each cell, or the paper's VGG head.
         normalize: as in `BlackBox`.
         link: `softmax` or `sigmoid`.
         conversion: what `to_softcam` did, if it built this model.

@@ -174,9 +174,17 @@ def test_a_batch_is_its_images_one_by_one_and_the_mode_is_left(images: Tensor) -
     assert not any(getattr(module, "detach", None) is True for module in model.modules())
 
 
-def test_it_is_no_network_with_a_linear_head() -> None:
-    with pytest.raises(SoftCAMError, match="cannot become a SoftCAM"):
-        to_softcam(BlackBox(net(), NORMALIZE))
+def test_its_last_layer_in_each_cell_is_a_map_a_class_already(images: Tensor) -> None:
+    """The logit is the mean of the last B-cos layer's map, so no other network is made of it."""
+    box = BlackBox(net(), NORMALIZE).eval()
+    model = to_softcam(box)
+    assert model.conversion is not None and model.conversion.kind == "exact"
+    with torch.no_grad():
+        maps = box.net.net.fc(box.net.forward_features(box.normalize(images)))  # type: ignore[operator,union-attr]
+        found, expected = model.evidence_maps(images), box(images)
+    scale = float(maps.abs().max())
+    torch.testing.assert_close(found, maps, rtol=1e-4, atol=1e-5 * scale)
+    torch.testing.assert_close(found.mean((2, 3)), expected, rtol=1e-4, atol=1e-5 * scale)
 
 
 def test_trains_in_the_loop_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

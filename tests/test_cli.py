@@ -13,9 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 import softcam.cli as cli
+from softcam.backbones import build_net
 from softcam.cli.evaluation import _find_runs as find_named
 from softcam.cli.options import parse_normalize, parse_options
 from softcam.common import SoftCAMError
+from softcam.coverage import read_table
 from softcam.evaluate import evaluate
 from softcam.notebooks import run_notebooks
 from softcam.runs import TrainConfig, find_runs
@@ -106,10 +108,49 @@ def test_a_refusal_is_one_message_and_exit_code_two(
 
 
 def test_convert_says_what_was_proven() -> None:
-    result = CliRunner().invoke(cli.app, ["convert", "resnet10t-w8-os8"])
+    words = ["convert", "bagnet17t-w8", "--num-classes", "3", "--size", "64"]
+    result = CliRunner().invoke(cli.app, words)
     assert result.exit_code == 0, result.output
-    assert "exact" in result.output
-    assert "8 px" in result.output
+    lines = result.output.splitlines()
+    assert lines[0] == "bagnet17t-w8: exact"
+    assert float(lines[1].rpartition(" ")[2]) < 1e-5
+    net = build_net("bagnet17t-w8", 3)
+    assert lines[2:] == [
+        "one cell of the map: 8 px of the image",
+        "an image of 64x64 px: a map of 8x8 cells",
+        "a cell can see: 17 px",
+        f"parameters: {sum(parameter.numel() for parameter in net.parameters()):,}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([], "one network or --all"),
+        (["resnet18", "--all"], "one network or --all"),
+        (["resnet18", "--pattern", "vgg*"], "--pattern chooses among --all"),
+        (["--all", "--pretrained"], "--all converts random weights"),
+        (["--all", "--size", "64"], "--all converts random weights"),
+        (["--all", "--pattern", "nonesuch"], "no architecture"),
+        (["test_vit"], "cannot become a SoftCAM"),
+    ],
+)
+def test_what_convert_refuses(words: list[str], found: str, project: Path) -> None:
+    result = CliRunner().invoke(cli.app, ["convert", *words])
+    assert isinstance(result.exception, SoftCAMError)
+    assert found in str(result.exception)
+
+
+@pytest.mark.slow
+def test_convert_all_writes_the_table(project: Path) -> None:
+    words = ["convert", "--all", "--pattern", "test_resnet", "--no-progress", "--time"]
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 0, result.output
+    assert "| both | 1 | 1 | 0 | 0 | 0 | 0 |" in result.output
+    (row,) = read_table(project / "runs" / "coverage" / "coverage.csv")
+    assert (row.architecture, row.kind, row.map_224) == ("test_resnet", "exact", "7x7")
+    assert row.forward_ratio is not None and row.forward_ratio > 0
+    assert (project / "runs" / "coverage" / "coverage.md").is_file()
 
 
 def test_data_info_counts(project: Path) -> None:

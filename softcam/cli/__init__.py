@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from softcam.cli.convert import convert
 from softcam.cli.evaluation import evaluate
 from softcam.cli.options import (
     Data,
@@ -36,6 +37,7 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: what they hold.")
 app.add_typer(data_app, name="data")
 
+app.command()(convert)
 app.command()(evaluate)
 
 
@@ -134,27 +136,6 @@ def explain(
 
     for path in explain_files(model, images, out):
         typer.echo(str(path))
-
-
-@app.command()
-def convert(
-    model: Annotated[str, typer.Argument(help="timm name with options")],
-    num_classes: int = 2,
-    weights: Annotated[Path | None, typer.Option(help="local safetensors file")] = None,
-) -> None:
-    """Convert a network to SoftCAM and say what was proven."""
-    from softcam.backbones import build_net
-    from softcam.convert import to_softcam
-
-    conversion = to_softcam(build_net(model, num_classes, weights=weights)).conversion
-    assert conversion is not None
-    difference = conversion.max_logit_difference
-    typer.echo(f"{model}: {conversion.kind}")
-    typer.echo(f"one cell of the map: {conversion.reduction} px of the image")
-    if difference is not None:
-        typer.echo(f"largest logit difference on the probe, of the logit scale: {difference:.1e}")
-    for note in conversion.notes:
-        typer.echo(f"note: {note}")
 
 
 @app.command()

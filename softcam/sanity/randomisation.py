@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from softcam.common import SoftCAMError, as_integer
+from softcam.copying import own_copy
 from softcam.explainers.features import undisturbed
 from softcam.explainers.gauges import gauge_maps
 from softcam.explainers.registry import check_needs, check_targets, get_explainer
 from softcam.metrics.agreement import cascade_correlation, label_correlation
 from softcam.metrics.records import Ratios
-from softcam.proof import own_copy
 from softcam.runs import TrainConfig
 from softcam.sanity.stages import find_stages, randomise
 

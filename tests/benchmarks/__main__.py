@@ -4,7 +4,8 @@ Times of one machine say little about another and nothing in a test; the ratio o
 take turns in one process does. Each pair is interleaved, and the median of the paired ratios is
 printed with its quartiles. `bench maps` measures the measures on maps alone, with its options;
 `bench rows` the memory of a long evaluation. `bench explainers` measures what an explanation costs
-beside a prediction; it takes long and is no part of the rest.
+beside a prediction, and `bench conversion` what a conversion costs over a list of networks; these
+take long and are no part of the rest.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from softcam import BlackBox, SoftCAM, TrainConfig, to_softcam
 from softcam.backbones import build_net
 from softcam.common import seed_everything
 from softcam.objective import Objective, build_optimizer
-from tests.benchmarks import explainers, maps, rows
+from tests.benchmarks import conversion, explainers, maps, rows
 from tests.benchmarks.occlusion import occlusion
 from tests.benchmarks.timing import paired, report
 
@@ -84,13 +85,15 @@ def import_cost() -> list[float]:
 
 
 def main(arguments: list[str]) -> None:
-    """Print every ratio; `maps ...`, `rows ...` and `explainers ...` are one part alone."""
+    """Print every ratio; `maps`, `rows`, `explainers` and `conversion` are one part alone."""
     if arguments[:1] == ["maps"]:
         return maps.main(arguments[1:])
     if arguments[:1] == ["rows"]:
         return rows.main(arguments[1:])
     if arguments[:1] == ["explainers"]:
         return explainers.main(arguments[1:])
+    if arguments[:1] == ["conversion"]:
+        return conversion.main(arguments[1:])
     sys.stdout.write(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     sys.stdout.write(f"{'ratio, median of interleaved pairs':<58} median [quartiles]\n")
     report(f"explain / plain forward, {MODEL}, 96 px, batch 32", forward(MODEL, SIZE, BATCH))
