@@ -126,7 +126,7 @@ def _add_twin(
     kept = np.isfinite(evidence)
     interval = bootstrap_statistic(
         measure.function, evidence[kept], effect[kept], n_boot=recorder.n_boot,
-        seed=recorder.seed, groups=images[kept],
+        seed=recorder.seed, groups=images[kept], weighted=measure.weighted,
     )  # fmt: skip
     for gauge in source.gauges:
         keys = {

@@ -5,8 +5,11 @@ logit when the part alone is removed (see `softcam.twins`), both (M,) in logits.
 or an infinity, from a map that holds one, does not count: the caller counts those. With fewer
 than two pairs, or evidence or effect the same for all, a statistic is NaN.
 
+Each statistic also takes `weights` (R, M), how often each pair is in each of R draws, and then
+returns (R,): `bootstrap_statistic(..., weighted=True)` asks it about all draws at once.
+
 Parts of one image are no independent draws, so an interval draws images:
-`bootstrap_statistic(twin_r2, evidence, effect, groups=image)`.
+`bootstrap_statistic(twin_r2, evidence, effect, groups=image, weighted=True)`.
 
 Take one type of part at a time. Over lesions and markers together, a map that only knows where
 markers lie (a centre map, for one) explains much of the variance. Read slope and share of
@@ -24,7 +27,9 @@ from torch.nn import functional as F
 
 from softcam.common import SoftCAMError
 from softcam.data.records import unpack_mask
+from softcam.metrics.draws import correlation, mean_ranks, of_pairs, sums_of_pairs
 from softcam.metrics.geometry import area_pool
+from softcam.metrics.records import divide
 from softcam.metrics.registry import measure
 
 __all__ = [
@@ -36,7 +41,6 @@ __all__ = [
     "twin_slope_error",
 ]
 
-NAN = float("nan")
 MARGINS = (0, 1)  # by how many cells a part is widened when the evidence on it is read
 CHUNK = 256  # masks unpacked at a time
 
@@ -91,15 +95,17 @@ def evidence_on(
     kind="twin",
     gauge="zero",
     steps=MARGINS,
+    weighted=True,
 )
-def twin_slope(evidence: np.ndarray, effect: np.ndarray) -> float:
+@of_pairs
+def twin_slope(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Slope of the least-squares line, with intercept, of the effect on the evidence.
 
     1: one logit of evidence is one logit of effect. Above 1 the map says too little, between 0
     and 1 too much; 0: evidence says nothing of the effect; below 0: it points the wrong way.
     """
-    x, y = _centred(evidence, effect)
-    return float(x @ y / (x @ x)) if x.any() and y.any() else NAN
+    sums = sums_of_pairs(x, y, weights)
+    return divide(sums.xy, sums.xx)
 
 
 @measure(
@@ -111,10 +117,13 @@ def twin_slope(evidence: np.ndarray, effect: np.ndarray) -> float:
     kind="twin",
     gauge="zero",
     steps=MARGINS,
+    weighted=True,
 )
-def twin_slope_error(evidence: np.ndarray, effect: np.ndarray) -> float:
+@of_pairs
+def twin_slope_error(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """|`twin_slope` - 1|: 0 where the map is in the logit's own unit, 1 where it says nothing."""
-    return abs(twin_slope(evidence, effect) - 1)
+    sums = sums_of_pairs(x, y, weights)
+    return np.abs(divide(sums.xy, sums.xx) - 1)
 
 
 @measure(
@@ -126,19 +135,17 @@ def twin_slope_error(evidence: np.ndarray, effect: np.ndarray) -> float:
     kind="twin",
     gauge="zero",
     steps=MARGINS,
+    weighted=True,
 )
-def twin_concordance(evidence: np.ndarray, effect: np.ndarray) -> float:
+@of_pairs
+def twin_concordance(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """How closely evidence equals effect: 2 cov / (var + var + squared difference of the means).
 
     1: the same number for every part; 0: no relation; negative: the wrong way. It is the
     correlation, made smaller by a wrong unit and a wrong zero.
     """
-    x, y = _centred(evidence, effect)
-    if not (x.any() and y.any()):
-        return NAN
-    kept = _pairs(evidence, effect)
-    shift = kept[0].mean() - kept[1].mean()
-    return float(2 * (x @ y) / (x @ x + y @ y + len(x) * shift**2))
+    sums = sums_of_pairs(x, y, weights)
+    return divide(2 * sums.xy, sums.xx + sums.yy + weights.sum(1) * sums.shift**2)
 
 
 @measure(
@@ -149,13 +156,15 @@ def twin_concordance(evidence: np.ndarray, effect: np.ndarray) -> float:
     kind="twin",
     gauge="zero",
     steps=MARGINS,
+    weighted=True,
 )
-def twin_r2(evidence: np.ndarray, effect: np.ndarray) -> float:
+@of_pairs
+def twin_r2(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share of the variance of the effects that a line in the evidence explains, in [0, 1].
 
     It does not see the sign: a map that points the wrong way explains as much. `twin_rank` does.
     """
-    return _correlation(*_centred(evidence, effect)) ** 2
+    return correlation(sums_of_pairs(x, y, weights)) ** 2
 
 
 @measure(
@@ -167,11 +176,12 @@ def twin_r2(evidence: np.ndarray, effect: np.ndarray) -> float:
     kind="twin",
     gauge="zero",
     steps=MARGINS,
+    weighted=True,
 )
-def twin_rank(evidence: np.ndarray, effect: np.ndarray) -> float:
+@of_pairs
+def twin_rank(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Spearman's correlation of the ranks, in [-1, 1]; equal values share their mean rank."""
-    x, y = _pairs(evidence, effect)
-    return _correlation(*_centred(_ranks(x), _ranks(y)))
+    return correlation(sums_of_pairs(mean_ranks(x, weights), mean_ranks(y, weights), weights))
 
 
 def _check_evidence(maps: Tensor, rows: np.ndarray, masks: np.ndarray, margin: int) -> None:
@@ -195,35 +205,3 @@ def _check_evidence(maps: Tensor, rows: np.ndarray, masks: np.ndarray, margin: i
         )
     if margin < 0:
         raise SoftCAMError(f"margin is {margin}: expected 0 or more pixels.")
-
-
-def _pairs(evidence: np.ndarray, effect: np.ndarray) -> np.ndarray:
-    """The finite pairs, (2, n) float64."""
-    x, y = np.asarray(evidence, np.float64), np.asarray(effect, np.float64)
-    if x.ndim != 1 or x.shape != y.shape:
-        raise SoftCAMError(
-            f"expected evidence and effect (M,), one number a part, found {x.shape} and {y.shape}."
-        )
-    both = np.stack([x, y])
-    return np.asarray(both[:, np.isfinite(both).all(0)])
-
-
-def _centred(evidence: np.ndarray, effect: np.ndarray) -> np.ndarray:
-    """The finite pairs minus their means; exactly 0 where all values are equal."""
-    pairs = _pairs(evidence, effect)
-    if not pairs.shape[1]:
-        return pairs
-    constant = pairs.max(1, keepdims=True) == pairs.min(1, keepdims=True)
-    return np.where(constant, 0, pairs - pairs.mean(1, keepdims=True))
-
-
-def _correlation(x: np.ndarray, y: np.ndarray) -> float:
-    if not (x.any() and y.any()):
-        return NAN
-    return float(np.clip((x @ y) / np.sqrt((x @ x) * (y @ y)), -1, 1))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])

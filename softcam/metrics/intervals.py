@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
 
 STREAM = 0x424F4F54  # keeps these draws apart from others with the same seed
 BLOCK = 4_000_000  # weights held at a time (32 MB)
+HELD = 30_000  # the same where a statistic makes arrays of their size: they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -98,22 +100,35 @@ def paired_difference(
 
 
 def bootstrap_statistic(
-    statistic: Callable[..., float],
+    statistic: Callable[..., Any],
     *arrays: Any,
     n_boot: int = 1000,
     seed: int = 0,
     groups: Sequence[Any] | np.ndarray | None = None,
     level: float = 0.95,
+    weighted: bool = False,
 ) -> Interval:
     """Interval of any statistic of images, such as the AUC: `bootstrap_statistic(auc, y, z)`.
 
     Args:
         statistic: takes the arrays, returns a number; NaN where it is undefined.
         *arrays: one row an image each.
+        weighted: whether `statistic` also takes the keyword `weights`, (R, rows) float64 of whole
+            numbers, how often each row is in each of R draws, and then returns (R,). The same
+            draws and the same interval, without a call a draw.
     """
-    return paired_statistic(
-        statistic, arrays, None, n_boot=n_boot, seed=seed, groups=groups, level=level
-    )
+    if not weighted:
+        return paired_statistic(
+            statistic, arrays, None, n_boot=n_boot, seed=seed, groups=groups, level=level
+        )
+    rows = [np.asarray(each) for each in arrays]
+    members = members_of(_rows_of(rows), groups)
+    point = float(statistic(*rows)) if members else float("nan")
+    draws = np.empty(n_boot if len(members) > 1 else 0)
+    for part, weights in _drawn_weights(members, len(draws), seed):
+        draws[part] = statistic(*rows, weights=weights)
+    n = np.array([len(members)])
+    return percentiles(np.array(point), draws, n, kind_of(groups), level)
 
 
 def paired_statistic(
@@ -131,10 +146,7 @@ def paired_statistic(
     `paired_statistic(auc, (labels, logits_a), (labels, logits_b))`.
     """
     sides = [[np.asarray(each) for each in side] for side in (first, second) if side is not None]
-    lengths = {len(each) for side in sides for each in side}
-    if len(lengths) != 1:
-        raise SoftCAMError(f"expected one row an image in every array, found {sorted(lengths)}.")
-    members = members_of(lengths.pop(), groups)
+    members = members_of(_rows_of([each for side in sides for each in side]), groups)
 
     def value(rows: np.ndarray | slice) -> float:
         found = [float(statistic(*(each[rows] for each in side))) for side in sides]
@@ -149,6 +161,30 @@ def paired_statistic(
         draws.append(value(rows))
     n = np.array([len(members)])
     return percentiles(np.array(point), np.array(draws), n, kind_of(groups), level)
+
+
+def _rows_of(arrays: Sequence[np.ndarray]) -> int:
+    lengths = {len(each) for each in arrays}
+    if len(lengths) != 1:
+        raise SoftCAMError(f"expected one row an image in every array, found {sorted(lengths)}.")
+    return lengths.pop()
+
+
+def _drawn_weights(
+    members: Sequence[np.ndarray], n_boot: int, seed: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """The draws of `paired_statistic`, some at a time: how often each row is in each, (R, n)."""
+    place = np.empty(sum(len(rows) for rows in members), int)  # the group of each row
+    for index, rows in enumerate(members):
+        place[rows] = index
+    drawing = rng(seed, STREAM)
+    block = max(1, HELD // max(1, len(place)))
+    for start in range(0, n_boot, block):
+        size = min(block, n_boot - start)
+        chosen = drawing.integers(len(members), size=(size, len(members)))
+        chosen += len(members) * np.arange(size)[:, None]
+        times = np.bincount(chosen.ravel(), minlength=chosen.size).reshape(chosen.shape)
+        yield slice(start, start + size), times[:, place].astype(np.float64)
 
 
 def _bootstrap_sums(
@@ -174,14 +210,30 @@ def _bootstrap_sums(
         grouped[:, index] = sums[:, member].sum(1)
         n += defined[member].any(0)
     draws = np.empty((n_boot, steps))
-    drawing = rng(seed, STREAM)
-    block = max(1, BLOCK // max(1, len(members)))
-    for start in range(0, n_boot if len(members) > 1 else 0, block):
-        size = min(block, n_boot - start)
-        chances = np.full(len(members), 1 / len(members))
-        counts = drawing.multinomial(len(members), chances, size=size).astype(np.float64)
-        draws[start : start + size] = statistic(counts @ grouped)
+    for part, counts in _counts(len(members), n_boot, seed) if len(members) > 1 else ():
+        draws[part] = statistic(counts @ grouped)
     return percentiles(total, draws, n, kind_of(groups), level)
+
+
+def _counts(members: int, n_boot: int, seed: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """How often each of `members` is in each draw, some draws at a time, (R, members)."""
+    if members * n_boot <= BLOCK:  # measure after measure on the same images: the same draws
+        yield slice(n_boot), _all_counts(members, n_boot, seed)
+        return
+    drawing, block = rng(seed, STREAM), max(1, BLOCK // members)
+    for start in range(0, n_boot, block):
+        size = min(block, n_boot - start)
+        yield slice(start, start + size), _drawn_counts(drawing, members, size)
+
+
+@lru_cache(maxsize=2)
+def _all_counts(members: int, n_boot: int, seed: int) -> np.ndarray:
+    return _drawn_counts(rng(seed, STREAM), members, n_boot)
+
+
+def _drawn_counts(drawing: np.random.Generator, members: int, size: int) -> np.ndarray:
+    chances = np.full(members, 1 / members)
+    return drawing.multinomial(members, chances, size=size).astype(np.float64)
 
 
 def percentiles(

@@ -57,6 +57,8 @@ class Measure:
         joint: why images cannot be drawn or swapped one by one: `opponents` where those of
             several values are the same images, `classes` where the value is a mean of class
             means; `-` where they can. Such a measure is not tested pairwise.
+        weighted: whether `function` also takes the keyword `weights` (R, n), how often each row is
+            in each of R draws, and then returns (R,): see `bootstrap_statistic`.
         reads: for kind `occlusion` which images the model was shown; for kind `labelled`
             `disease` where all maps are of one diseased class, the keyword `target`; else `-`.
         function: the measure itself.
@@ -75,6 +77,7 @@ class Measure:
     protocol: Protocol
     reads: Reads
     joint: Joint
+    weighted: bool
     function: Callable[..., Any]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -101,6 +104,7 @@ def measure(
     protocol: Protocol = "corrected",
     reads: Reads = "-",
     joint: Joint = "-",
+    weighted: bool = False,
 ) -> Callable[[F], F]:
     """Enter a function into the list of measures; the function itself is left as it is.
 
@@ -114,7 +118,7 @@ def measure(
         _MEASURES[name, protocol] = Measure(
             name, title, direction, unit, source, kind, gauge,
             None if steps is None else tuple(steps), threshold, interpolation, protocol, reads,
-            joint, function,
+            joint, weighted, function,
         )  # fmt: skip
         return function
 

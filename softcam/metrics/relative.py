@@ -81,19 +81,28 @@ def share_of_mask(
     rows = ((own.denominator > 0) & (truth.denominator > 0))[:, 0]
     gained, possible = own.numerator[rows, 0], truth.numerator[rows, 0]
 
-    def share(part: np.ndarray, whole: np.ndarray) -> float:
-        return float(part.mean() / whole.mean()) if len(whole) and whole.mean() > 0 else np.nan
-
     kept = None if groups is None else np.asarray(groups)[rows]
-    found = bootstrap_statistic(share, gained, possible, n_boot=n_boot, seed=seed, groups=kept)
+    found = bootstrap_statistic(
+        _share, gained, possible, n_boot=n_boot, seed=seed, groups=kept, weighted=True
+    )
     if len(possible) and not possible.mean() > 0:
         reason = "the true mask ranks no better than chance, so there is nothing to have a share of"
         return replace(found, reason=reason)
-    clear = bootstrap_statistic(np.mean, possible, n_boot=n_boot, seed=seed, groups=kept)
+    clear = bootstrap_statistic(
+        _share, possible, np.ones_like(possible), n_boot=n_boot, seed=seed, groups=kept,
+        weighted=True,
+    )  # fmt: skip
     if len(possible) > 1 and n_boot and not float(clear.low) > 0:
         reason = "the true mask's advantage over a random ranking is not clear of zero"
         return replace(found, low=np.array(np.nan), high=np.array(np.nan), reason=reason)
     return found
+
+
+def _share(part: np.ndarray, whole: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Ratio of the means, of each draw where there are `weights`; NaN unless `whole` is above 0."""
+    times = np.ones(len(part)) if weights is None else weights
+    total = times @ whole
+    return divide(times @ part, np.where(total > 0, total, 0))
 
 
 def fill_agreement(

@@ -10,7 +10,8 @@ import torch
 
 from softcam.data import open_data
 from softcam.evaluate import evaluate
-from softcam.metrics import evidence_on, get_measure
+from softcam.metrics import evidence_on, get_measure, registry
+from softcam.metrics.causal import twin_r2
 from softcam.runs import TrainConfig
 from softcam.sanity import cascade, label_randomisation
 from softcam.twins import twin_effects
@@ -48,6 +49,24 @@ def test_evidence_on_each_part_against_its_true_worth(phantoms) -> None:
                     assert (row["n"], row["n_excluded"]) == (kept.sum(), 0)
     # What the network adds up is what the map says: the slope is 1 wherever a part is bright.
     assert set(table["finding"]) >= set(effects.part)
+
+
+def test_a_measure_of_ones_own_needs_no_weights(phantoms, monkeypatch) -> None:
+    monkeypatch.setattr(registry, "_MEASURES", dict(registry._MEASURES))
+
+    @registry.measure(name="own", title="own", direction="higher", source="-", kind="twin")
+    def own(evidence: np.ndarray, effect: np.ndarray) -> float:
+        return twin_r2(evidence, effect)
+
+    run, metrics = FakeRun(phantoms, "dense"), ["twin-r2", "own"]
+    table, _ = evaluate([run], methods=["softcam"], metrics=metrics, **QUICK)
+    columns = ["finding", "gauge", "step", "value", "ci_low", "ci_high", "ci_kind"]
+    ours, mine = (rows(table, metric=name)[columns].to_dict("list") for name in metrics)
+    assert np.isfinite(ours["ci_low"]).any()
+    for column in columns[:3] + columns[6:]:
+        assert mine[column] == ours[column]
+    for column in columns[3:6]:
+        np.testing.assert_allclose(mine[column], ours[column], rtol=0, atol=1e-12)
 
 
 def test_a_part_that_others_back_up_has_a_row_without_them(phantoms) -> None:
