@@ -23,14 +23,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from softcam.common import DataError, choose, data_root
+from softcam.common import DataError, choose
 from softcam.data.catalogue import Catalogue, Item
 from softcam.data.folder_findings import Findings, read_findings
 from softcam.data.folder_groups import Grouping
 from softcam.data.folder_labels import Labels, list_images, read_labels
 from softcam.data.prepare import ON_ERROR, prepared_splits
 from softcam.data.records import Splits
-from softcam.data.store import FolderStore, Store, as_path
+from softcam.data.store import FolderStore, Store, places_of
 
 __all__ = ["find_folder", "folder_name", "folder_splits", "read_folder"]
 
@@ -45,14 +45,14 @@ def find_folder(path: str | Path, table: bool = True) -> Path:
     Raises:
         DataError: neither exists, or it has no labels.csv.
     """
-    tried = [as_path("the data set", path), data_root() / path]
+    tried = places_of(path)
     for candidate in tried:
         if candidate.is_dir():
             if table and not (candidate / "labels.csv").is_file():
                 raise DataError(f"{candidate}: no labels.csv in this folder.")
             return candidate.resolve()
     raise DataError(
-        f"no folder {str(path)!r}: looked at {tried[0].absolute()} and {tried[1]}. Give the path, "
+        f"no folder {str(path)!r}: looked at {' and '.join(map(str, tried))}. Give the path, "
         "or set SOFTCAM_DATA to the folder that holds it."
     )
 

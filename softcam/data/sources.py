@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from softcam.common import DataError, as_integer, choose, data_root
+from softcam.common import DataError, as_integer, choose
 from softcam.data import relabel
 from softcam.data.catalogue import Catalogue
 from softcam.data.records import Splits
 from softcam.data.registry import SOURCES, Source, source_of
-from softcam.data.store import Store, as_path
+from softcam.data.store import Store, places_of
 
 __all__ = ["open_catalogue", "open_data"]
 
@@ -107,12 +107,12 @@ def _read(
 
 def _find(source: Source, name: str) -> Path:
     """The folder or archive itself if it exists, else the one of that name under `data_root()`."""
-    tried = [as_path("the data set", name), data_root() / name]
+    tried = places_of(name)
     for candidate in tried:
         if candidate.exists():
             return candidate.resolve()
     raise DataError(
-        f"no {name!r}: looked at {tried[0].absolute()} and {tried[1]}. Expected {source.form}. "
+        f"no {name!r}: looked at {' and '.join(map(str, tried))}. Expected {source.form}. "
         f"{source.get} Then give the path, or set SOFTCAM_DATA to the folder that holds it."
     )
 

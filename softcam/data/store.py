@@ -16,9 +16,9 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from softcam.common import DataError
+from softcam.common import DataError, data_root
 
-__all__ = ["FolderStore", "Store", "ZipStore", "as_path", "open_store"]
+__all__ = ["FolderStore", "Store", "ZipStore", "as_path", "open_store", "places_of"]
 
 MAX_MEMBER = 2**30  # bytes of one image or table, unpacked
 MAX_RATIO = 1000  # an image packs 30:1 at best, a table of zeros 1000:1
@@ -95,6 +95,12 @@ def as_path(what: str, path: object) -> Path:
             f"{what} is {text}: {why}; expected the path of a file or folder."
         ) from error
     return found
+
+
+def places_of(path: object) -> list[Path]:
+    """Where a data set of this path or name is looked for: as it is, then under `data_root()`."""
+    written = as_path("the data set", path)
+    return list(dict.fromkeys((written.absolute(), data_root() / written)))
 
 
 class FolderStore:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["contact_sheet", "write_contact_sheet"]
 
 PANEL = (1.7, 2.5)  # inches; two lines of text stand below an image, a title above a row
+MARGINS = 0.6  # inches, for what stands above the first row and below the last
 NAME = 24  # characters of an id that fit under a panel
 COLOURS = ("#F0E442", "#56B4E9", "#E69F00", "#CC79A7", "#009E73", "#FFFFFF")
 THIN = 0.9  # points; findings are small
@@ -51,7 +52,9 @@ def contact_sheet(sample: Sample, source: Source, name: str = "") -> Figure:
     data = sample.data
     columns = max(1, min(8, max(len(row.places) for row in sample.rows)))
     blocks = [(row, math.ceil(len(row.places) / columns)) for row in sample.rows if row.places]
-    figure, axes = new_figure(sum(count for _, count in blocks), columns, PANEL)
+    n = sum(count for _, count in blocks)
+    figure, axes = new_figure(n, columns, PANEL)
+    figure.set_size_inches(columns * PANEL[0], n * PANEL[1] + MARGINS)
     for ax in axes.flat:
         ax.set_axis_off()
     first = 0

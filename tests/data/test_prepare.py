@@ -122,10 +122,10 @@ def test_what_stop_has_done_serves_skip_but_not_the_other_way(
         raise KeyboardInterrupt
 
     shutil.rmtree(cache_root())
-    monkeypatch.setattr("softcam.data.prepare.assemble", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        prepared(images, on_error="skip", workers=0)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("softcam.data.prepare.assemble", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            prepared(images, on_error="skip", workers=0)
     with pytest.raises(DataError, match="train070"):
         prepared(images, workers=0)
 
@@ -268,12 +268,13 @@ def test_a_disk_that_fills_up_stops_cleanly_and_goes_on(
             raise OSError(errno.ENOSPC, "No space left on device")
         sync(handle)
 
-    monkeypatch.setattr(os, "fsync", full)
     left = (170 - 2 * 64) * SIZE * SIZE * 3
-    with pytest.raises(DataError, match=rf"too full: {left:,} bytes more are needed.*is kept"):
-        prepared(images, workers=0)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DataError, match=rf"too full: {left:,} bytes more.*is kept"):
+            prepared(images, workers=0)
     assert not [p for p in cache_root().iterdir() if not p.name.startswith(".parts-tiny")]
+    assert len(prepared(images, workers=0)["train"]) == COUNTS["train"]
 
 
 def test_an_image_listed_but_missing_is_named(images: tuple[Path, Catalogue]) -> None:

@@ -48,6 +48,14 @@ def test_a_folder_that_does_not_exist_is_named() -> None:
         open_data("folder:nowhere")
 
 
+@pytest.mark.parametrize("source", ["folder", "rsna"])
+def test_a_place_that_was_looked_at_once_is_named_once(source: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        open_data(f"{source}:{tmp_path / 'nowhere'}")
+    looked = str(caught.value).partition("looked at ")[2]
+    assert looked.count("nowhere") == 1, caught.value
+
+
 def test_every_source_says_what_it_is_and_can_be_loaded() -> None:
     for name, source in SOURCES.items():
         assert source.name == name and source.title and source.get and source.licence

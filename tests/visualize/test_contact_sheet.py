@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
 from softcam.common import SoftCAMError
@@ -40,6 +42,17 @@ def test_every_class_has_its_row_with_ids_labels_and_findings(sample: Sample) ->
         for place in row.places:
             assert any(f"{place}.png\n{row.name}" in text for text in below)
     assert all(len(text.split("\n")[0]) <= 24 for text in below)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_a_heading_stands_clear_of_the_captions_above_it(sample: Sample, n: int) -> None:
+    figure = contact_sheet(sample_of(sample.data, n), SOURCES["phantoms"])
+    FigureCanvasAgg(figure).draw()
+    axes = [ax for ax in figure.axes if ax.images]
+    lowest = min(ax.xaxis.label.get_window_extent().y0 for ax in axes[:n])
+    heading = next(t for t in axes[n].findobj(Text) if t.get_text().startswith("ill"))
+    gap = (lowest - heading.get_window_extent().y1) / figure.dpi
+    assert gap > 0.03, f"{gap:.2f} inches between a row's captions and the next heading"
 
 
 def test_the_same_seed_chooses_the_same_images(sample: Sample) -> None:
