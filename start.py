@@ -73,6 +73,11 @@ def bench(arguments: list[str]) -> int:
     return python("-m", "tests.benchmarks", *arguments)
 
 
+def reproduce(arguments: list[str]) -> int:
+    """every table and figure: train, choose, measure, draw (--profile quick: minutes)"""
+    return call(in_venv("softcam"), "reproduce", "all", *arguments)
+
+
 def clean(arguments: list[str]) -> int:
     """remove caches; with --all also .venv (data/ and runs/ stay)"""
     if unknown := [argument for argument in arguments if argument != "--all"]:
@@ -102,6 +107,7 @@ WORDS = {
     "test-fast": test_fast,
     "lab": lab,
     "bench": bench,
+    "reproduce": reproduce,
     "clean": clean,
     "help": show_help,
 }

@@ -25,7 +25,11 @@ from softcam.evidence import (  # noqa: E402
     Conversion,
     Explanation,
     SoftCAM,
+)
+from softcam.penalties import (  # noqa: E402
     elastic_net,
+    hoyer_penalty,
+    hoyer_spread,
     logit_control,
     paper_lambdas,
 )
@@ -41,8 +45,9 @@ if TYPE_CHECKING:
     from softcam.profiles import load_profile
     from softcam.report import write_report
     from softcam.runs import Run, TrainConfig, find_runs
-    from softcam.training import predict, train
+    from softcam.training import train
     from softcam.travel import export_onnx, export_program, load_black_box_state, to_black_box
+    from softcam.validation import predict
 
 # Loaded on first use: `import softcam` costs little more than `import torch`.
 _LAZY = {
@@ -58,7 +63,7 @@ _LAZY = {
     "load_checkpoint": "softcam.checkpoints",
     "load_profile": "softcam.profiles",
     "open_data": "softcam.data",
-    "predict": "softcam.training",
+    "predict": "softcam.validation",
     "recalibrate_batch_norm": "softcam.finer",
     "run_notebooks": "softcam.notebooks",
     "to_black_box": "softcam.travel",
@@ -84,6 +89,8 @@ __all__ = [
     "finer_maps",
     "load_black_box_state",
     "load_checkpoint",
+    "hoyer_penalty",
+    "hoyer_spread",
     "load_profile",
     "logit_control",
     "open_data",

@@ -31,7 +31,8 @@ from softcam.common import (
     read_json,
     write_json,
 )
-from softcam.evidence import SoftCAM, paper_lambdas
+from softcam.evidence import SoftCAM
+from softcam.penalties import paper_lambdas
 from softcam.runs import SELECT, Run, TrainConfig, build_model
 from softcam.wrappers import BlackBox
 

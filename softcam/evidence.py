@@ -1,4 +1,4 @@
-"""The paper in one file: class-evidence layer, evidence maps, explanation, ElasticNet penalty.
+"""The paper's model in one file: class-evidence layer, evidence maps, explanation.
 
 A CNN with global average pooling (GAP) and a fully connected layer (FC) pools its features
 first and weighs them afterwards. SoftCAM swaps the two sums: a 1x1 convolution weighs the
@@ -8,7 +8,7 @@ features at every position, and the mean of the resulting *evidence maps* is the
     A = class_evidence(Z)               (B, C, h, w)   evidence maps, raw and signed, in logits
     logits = A.mean((2, 3))             (B, C)         so the maps *are* the prediction
 
-Source: Djoumessi & Berens, "Soft-CAM", MIDL 2026 (equations 3-5); the swap itself is class
+Source: Djoumessi & Berens, "Soft-CAM", MIDL 2026 (equations 3 and 4); the swap itself is class
 activation mapping, Zhou et al., CVPR 2016.
 """
 
@@ -30,9 +30,6 @@ __all__ = [
     "Conversion",
     "Explanation",
     "SoftCAM",
-    "elastic_net",
-    "logit_control",
-    "paper_lambdas",
 ]
 
 
@@ -240,61 +237,3 @@ class SoftCAM(Portable, Wrapper):
                 f"an image of {x.shape[2]}x{x.shape[3]} px is smaller than one cell of the map: "
                 f"this network needs at least {cell}x{cell} px."
             )
-
-
-def elastic_net(maps: Tensor, lambda1: float, lambda2: float) -> Tensor:
-    """The ElasticNet penalty on evidence maps (equation 5), averaged over the batch.
-
-    For each image: lambda1 * sum |A| + lambda2 * ||A||_2 over all classes and cells. The second
-    term is the norm itself, as in the authors' code, not the squared norm that textbooks call
-    ridge. The mean runs over the whole batch; the public code takes its first image, which has
-    the same expectation and more noise.
-
-    Since a logit is the mean of its map, sum |A_c| >= h*w*|logit_c| with equality for every map
-    of one sign: L1 here punishes cancellation and confidence, not spread as such.
-
-    Args:
-        maps: (B, C, h, w), in logits.
-        lambda1, lambda2: >= 0, on the paper's scale (on the sums); see `paper_lambdas`.
-
-    Returns:
-        A float32 scalar. At A = 0 the gradient of both terms is 0.
-    """
-    if maps.ndim != 4:
-        raise SoftCAMError(f"expected evidence maps (B, C, h, w), found shape {tuple(maps.shape)}.")
-    if lambda1 < 0 or lambda2 < 0:
-        raise SoftCAMError(f"lambda1 and lambda2 must be >= 0, found {lambda1} and {lambda2}.")
-    # Half precision overflows at 65,504, which a sum over 2 x 16 x 16 cells reaches.
-    flat = maps.float().flatten(1)  # (B, C*h*w)
-    penalty = flat.new_zeros(())
-    if lambda1:
-        penalty = penalty + lambda1 * flat.abs().sum(1).mean()
-    if lambda2:
-        penalty = penalty + lambda2 * torch.linalg.vector_norm(flat, dim=1).mean()
-    return penalty
-
-
-def logit_control(maps: Tensor, lambda1: float) -> Tensor:
-    """lambda1 * h*w * sum_c |logit_c|, averaged over the batch: L1 without its view of the map.
-
-    The smallest L1 that maps with these logits can have. Trained beside the sparse arm it tells
-    shrinking logits apart from cleaning maps.
-
-    Args:
-        maps: (B, C, h, w), in logits.
-        lambda1: >= 0, on the paper's scale.
-    """
-    cells = maps.shape[2] * maps.shape[3]
-    return lambda1 * cells * maps.float().mean((2, 3)).abs().sum(1).mean()
-
-
-def paper_lambdas(
-    l1_per_cell: float, l2_per_cell: float, classes: int, height: int, width: int
-) -> tuple[float, float]:
-    """Weights per cell to the paper's lambda1 and lambda2 (on the sums).
-
-    The weight of the mean |A| is lambda1 * C*h*w and that of the root mean square of A is
-    lambda2 * sqrt(C*h*w); these carry over between map sizes, the paper's lambdas do not.
-    """
-    cells = classes * height * width
-    return l1_per_cell / cells, l2_per_cell / cells**0.5

@@ -6,26 +6,52 @@ The arms differ in `Objective` and nowhere else.
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from softcam.evidence import SoftCAM, elastic_net, logit_control
+from softcam.common import SoftCAMError
+from softcam.evidence import SoftCAM
+from softcam.penalties import elastic_net, hoyer_penalty, logit_control
 from softcam.runs import TrainConfig
 from softcam.wrappers import BlackBox
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 __all__ = [
     "Objective",
+    "Share",
+    "TrainingDiverged",
     "build_optimizer",
     "class_weights",
     "cross_entropy",
     "divergence",
     "freezes_bn",
     "learning_rate",
+    "loss_of_part",
+    "share_of_batch",
 ]
+
+
+class TrainingDiverged(SoftCAMError):
+    """The loss is no longer a number; says where, and what to try."""
+
+
+class Share(NamedTuple):
+    """What the means of one process over its part count for in those over the whole batch.
+
+    Times the number of processes, because the gradients of all processes are averaged.
+    """
+
+    cross_entropy: float = 1.0
+    penalty: float = 1.0
+
+
+WHOLE = Share()
 
 
 class Objective(nn.Module):
@@ -55,21 +81,100 @@ class Objective(nn.Module):
         self.lambda1, self.lambda2 = lambda1, lambda2
         self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of the logits, and the arm's penalty on the maps (equation 5)."""
+    def forward(
+        self, images: Tensor, labels: Tensor, share: Share = WHOLE
+    ) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of the logits, and the arm's penalty on the maps (equation 5).
+
+        Args:
+            images: (B, 3, H, W) in [0, 1], a batch or one process's part of it.
+            labels: of these images, as in `cross_entropy`.
+            share: of a part, what `share_of_batch` says.
+        """
         link, weights = self.model.link, cast(Tensor | None, self.class_weights)
         if isinstance(self.model, BlackBox) or self.config.arm == "dense":
             logits = self.model(images)
-            return cross_entropy(logits, labels, link, weights), logits.new_zeros(())
+            ce = cross_entropy(logits, labels, link, weights)
+            return ce * share.cross_entropy, logits.new_zeros(())
         maps = self.model.evidence_maps(images)  # (B, C, h, w)
         ce = cross_entropy(maps.mean((2, 3)), labels, link, weights)
+        return ce * share.cross_entropy, self._penalty(maps) * share.penalty
+
+    def _penalty(self, maps: Tensor) -> Tensor:
+        if self.config.penalty_on == "first":
+            maps = maps[:1]
         if self.config.arm == "logit-control":
-            return ce, logit_control(maps, self.lambda1)
-        return ce, elastic_net(maps, self.lambda1, self.lambda2)
+            return logit_control(maps, self.lambda1)
+        if self.config.arm == "hoyer":
+            return hoyer_penalty(maps, self.lambda1)
+        return elastic_net(maps, self.lambda1, self.lambda2)
+
+
+def share_of_batch(
+    config: TrainConfig, labels: Tensor, process: int, processes: int, weights: Tensor | None
+) -> Share:
+    """The share of the part `labels[process::processes]` of a batch; (1, 1) for one process.
+
+    A mean over a part knows its own denominator only. That of the loss is a sum of class weights,
+    which differs between parts, and parts differ by an image where the number of processes does
+    not divide the batch. With its share, the mean over processes of the gradients is the gradient
+    of the whole batch, exactly.
+
+    Args:
+        config: says which images the penalty reads.
+        labels: of the whole batch, (B,) or (B, C).
+        process: 0 to `processes` - 1; the first holds the first image of the batch.
+        processes: among which the batch is divided, at most B.
+        weights: what `class_weights` gives for these labels, or None.
+    """
+    counts = torch.ones(labels.shape) if weights is None else _label_weights(labels, weights)
+    each = counts.double().flatten(1).sum(1) if counts.ndim > 1 else counts.double()
+    ce = float(each[process::processes].sum() / each.sum()) * processes
+    if config.penalty_on == "first":
+        return Share(ce, processes if process == 0 else 0.0)
+    return Share(ce, len(labels[process::processes]) / len(labels) * processes)
+
+
+def loss_of_part(
+    accelerator: Accelerator,
+    objective: nn.Module,
+    config: TrainConfig,
+    images: Tensor,
+    labels: Tensor,
+    weights: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """What this process lets flow back, so that the mean over processes is that of one process.
+
+    Args:
+        accelerator: of the training.
+        objective: an `Objective`, prepared by it.
+        config: of the arm.
+        images: this process's part of the batch, (b, 3, H, W) in [0, 1].
+        labels: of the whole batch, (B,) or (B, C), on the CPU.
+        weights: class weights of the objective, on the CPU, or None.
+
+    Returns:
+        The loss of the part, and loss, cross-entropy and penalty of the whole batch, (3,).
+    """
+    process, processes = accelerator.process_index, accelerator.num_processes
+    share = share_of_batch(config, labels, process, processes, weights)
+    own = labels[process::processes].to(accelerator.device)
+    with accelerator.autocast():
+        ce, penalty = objective(images.to(accelerator.device), own, share)
+    loss = ce + penalty
+    means = torch.stack([loss, ce, penalty]).detach()
+    return loss, accelerator.reduce(means, "mean")
+
+
+def _label_weights(labels: Tensor, weights: Tensor) -> Tensor:
+    """What each label counts for: as many numbers as labels."""
+    if labels.ndim == 1:
+        return weights[labels]
+    return torch.where(labels > 0, weights[1], weights[0])
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, link: str, weights: Tensor | None) -> Tensor:
-    """Mean cross-entropy in nats, a float32 scalar.
+    """Mean cross-entropy in nats, a scalar in float32, or in float64 for logits in it.
 
     Args:
         logits: (B, C), or (B, 1) for two classes and one sigmoid.
@@ -78,15 +183,13 @@ def cross_entropy(logits: Tensor, labels: Tensor, link: str, weights: Tensor | N
         link: `softmax` or `sigmoid`.
         weights: what `class_weights` gives for these labels, or None.
     """
-    logits = logits.float()
+    logits = logits if logits.dtype == torch.float64 else logits.float()
     if link == "softmax":
         return F.cross_entropy(logits, labels, weight=weights)
     single = labels.ndim == 1
-    sample = None
-    if weights is not None:
-        sample = weights[labels] if single else torch.where(labels > 0, weights[1], weights[0])
+    sample = None if weights is None else _label_weights(labels, weights)
     z = logits[:, 0] if single else logits
-    loss = F.binary_cross_entropy_with_logits(z, labels.float(), weight=sample, reduction="sum")
+    loss = F.binary_cross_entropy_with_logits(z, labels.to(z), weight=sample, reduction="sum")
     return loss / (labels.numel() if sample is None else sample.sum())
 
 

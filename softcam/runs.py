@@ -15,17 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 
-from softcam import stored
-from softcam.common import (
-    SoftCAMError,
-    UnknownNameError,
-    as_integer,
-    as_number,
-    choose,
-    digest,
-    read_json,
-    runs_root,
-)
+from softcam import common, stored
+from softcam.common import SoftCAMError, UnknownNameError, choose, digest, read_json, runs_root
 from softcam.evidence import SoftCAM
 from softcam.wrappers import BlackBox
 
@@ -43,11 +34,13 @@ ARMS: dict[str, tuple[bool, bool]] = {  # arm: (has an L1 weight, has an L2 weig
     "ridge": (False, True),
     "elastic": (True, True),
     "logit-control": (True, False),
+    "hoyer": (True, False),
 }
 T = TypeVar("T")
 SELECT = {"auc": max, "accuracy": max, "quadratic-kappa": max, "loss": min}
 # What says where things lie, not what is computed.
 _NOT_HASHED = ("data", "weights")
+_HASHED_IF_CHANGED = {"penalty_on": "all"}  # options younger than the runs that do without
 
 
 @dataclass(frozen=True)
@@ -59,9 +52,11 @@ class TrainConfig:
         size: image side in pixels.
         data_options: keywords of the data source (`n_train`, `difficulty`, `finding_classes` ...).
         model: timm name with options, such as `resnet10t-w32-os8`.
-        arm: black-box, dense, sparse, ridge, elastic or logit-control.
-        l1_per_cell, l2_per_cell: penalty weights per cell (see `evidence.paper_lambdas`).
-        epochs, batch_size, lr, weight_decay: as usual; the last partial batch is dropped.
+        arm: black-box, dense, sparse, ridge, elastic, logit-control or hoyer.
+        l1_per_cell, l2_per_cell: penalty weights per cell (see `penalties.paper_lambdas`).
+        penalty_on: `all` images of a batch, or the `first` of each, as in the public code.
+        epochs, batch_size (of all processes together), lr, weight_decay: as usual; the last
+            partial batch is dropped.
         optimizer: `adamw` (warm-up and cosine a step) or `sgd-paper` (clipped cosine an epoch).
         augment: a policy of `data.transforms`: none, flip, light, fundus.
         class_weights: weigh the cross-entropy by inverse class frequency.
@@ -83,6 +78,7 @@ class TrainConfig:
     arm: str = "dense"
     l1_per_cell: float = 0.0
     l2_per_cell: float = 0.0
+    penalty_on: Literal["all", "first"] = "all"
     epochs: int = 10
     batch_size: int = 32
     optimizer: Literal["adamw", "sgd-paper"] = "adamw"
@@ -101,25 +97,26 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         choose("arm", self.arm, ARMS)
+        choose("penalty_on", self.penalty_on, ("all", "first"))
         choose("optimizer", self.optimizer, ("adamw", "sgd-paper"))
         choose("validation metric", self.select, SELECT)
         choose("link", self.link, ("auto", "softmax", "sigmoid"))
         choose("freeze_bn", self.freeze_bn, ("auto", "yes", "no", "force"))
         choose("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
         for name, most in (("size", 4096), ("epochs", 10**6), ("batch_size", 10**6)):
-            as_integer(name, getattr(self, name), 1, most)
-        as_integer("seed", self.seed, 0, 2**32 - 1)
+            common.as_integer(name, getattr(self, name), 1, most)
+        common.as_integer("seed", self.seed, 0, 2**32 - 1)
         for name in ("lr", "weight_decay", "l1_per_cell", "l2_per_cell"):
-            as_number(name, getattr(self, name))
+            common.as_number(name, getattr(self, name))
         for name in {"spec", "size", "progress"} & set(self.data_options):
             raise SoftCAMError(f"{name!r} is no option of the data: give it by itself.")
         found = (self.l1_per_cell > 0, self.l2_per_cell > 0)
         if found != ARMS[self.arm]:
             l1, l2 = ("> 0" if need else "0" for need in ARMS[self.arm])
             raise SoftCAMError(
-                f"arm {self.arm!r} wants l1_per_cell {l1} and l2_per_cell {l2}, "
-                f"found {self.l1_per_cell} and {self.l2_per_cell}; "
-                "a profile (--profile tutorial) brings the weights of each arm."
+                f"arm {self.arm!r} wants l1_per_cell {l1} and l2_per_cell {l2}, found "
+                f"{self.l1_per_cell} and {self.l2_per_cell}; a profile (--profile tutorial) brings "
+                "the weights of each arm."
             )
         if self.freeze_bn == "yes" and not (self.weights or self.pretrained):
             raise SoftCAMError(
@@ -166,7 +163,8 @@ class TrainConfig:
 def run_hash(config: TrainConfig, fingerprint: str) -> str:
     """Eight hex digits over what decides the result; paths stay out, contents come in."""
     decided = config.for_labels(False)  # for findings `run_directory` has done it
-    values = {k: v for k, v in asdict(decided).items() if k not in _NOT_HASHED}
+    left_out = {k for k, v in _HASHED_IF_CHANGED.items() if getattr(decided, k) == v}
+    values = {k: v for k, v in asdict(decided).items() if k not in {*_NOT_HASHED, *left_out}}
     values["data_options"] = dict(config.data_options)
     weights = Path(config.weights).read_bytes() if config.weights else b""
     return digest(values, fingerprint, weights, length=8)
@@ -265,8 +263,7 @@ class Run:
         """The split this run was trained or is tested on; refuses data that have changed."""
         from softcam.data.sources import open_data
 
-        config = self.config
-        expected = self._read("fingerprint", stored.text)
+        config, expected = self.config, self._read("fingerprint", stored.text)
         splits = open_data(config.data, size=config.size, **config.data_options)
         if splits.fingerprint != expected:
             raise stored.changed_data(config.data, self.id, splits.fingerprint, expected)
@@ -295,5 +292,4 @@ class Run:
 def find_runs(dataset: str | None = None) -> list[Run]:
     """All finished runs of the project, or of one data set, in the order of their names."""
     root = runs_root()
-    pattern = f"{dataset or '*'}/*/done.json"
-    return [Run(path.parent) for path in sorted(root.glob(pattern))]
+    return [Run(path.parent) for path in sorted(root.glob(f"{dataset or '*'}/*/done.json"))]

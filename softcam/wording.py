@@ -39,6 +39,7 @@ _NAMES = {
     "black-box": "the black box",
     "converted": "the converted black box",
     "logit-control": "the logit control",
+    "hoyer": "Hoyer SoftCAM",
     "random": "a random map",
     "centre": "a map of the image centre",
     "chance": "chance (the area of the finding)",

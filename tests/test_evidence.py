@@ -1,4 +1,4 @@
-"""The class-evidence layer, the explanation and the penalty, against hand-made numbers."""
+"""The class-evidence layer and the explanation, against hand-made numbers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from torch.nn import functional as F
 
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.convert import to_softcam
-from softcam.evidence import (
-    Explanation,
-    SoftCAM,
-    elastic_net,
-    logit_control,
-    paper_lambdas,
-)
+from softcam.evidence import Explanation, SoftCAM
 from softcam.wrappers import BlackBox, Normalize
 
 NORMALIZE = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.5))
@@ -166,58 +160,6 @@ def test_a_one_logit_head_has_the_contrast_of_the_two_class_head() -> None:
     a, c = one.explain(x), two.explain(x)
     torch.testing.assert_close(a.contrast(0), c.contrast(1, 0), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(a.probabilities[:, 0], c.probabilities[:, 1])
-
-
-def test_elastic_net_by_hand_averages_the_whole_batch() -> None:
-    maps = torch.tensor([[3.0, -4.0, 0.0, 0.0], [0.0, 0.0, 0.0, 12.0]]).view(2, 2, 1, 2)
-    maps.requires_grad_()
-    loss = elastic_net(maps, 0.5, 2.0)
-    # images: L1 = 7 and 12, norm = 5 and 12
-    assert loss.item() == pytest.approx(0.5 * (7 + 12) / 2 + 2.0 * (5 + 12) / 2)
-    loss.backward()
-    signs = torch.tensor([[1.0, -1, 0, 0], [0, 0, 0, 1]]) * 0.5 / 2
-    unit = torch.tensor([[0.6, -0.8, 0, 0], [0, 0, 0, 1]]) * 2.0 / 2
-    assert maps.grad is not None
-    torch.testing.assert_close(maps.grad, (signs + unit).view(2, 2, 1, 2))
-
-
-def test_elastic_net_has_gradient_zero_at_zero() -> None:
-    maps = torch.zeros(2, 3, 2, 2, requires_grad=True)
-    elastic_net(maps, 1.0, 1.0).backward()
-    assert maps.grad is not None and maps.grad.abs().max().item() == 0
-
-
-def test_elastic_net_sums_in_float32_under_autocast() -> None:
-    maps = torch.full((2, 2, 64, 64), 16.0, dtype=torch.bfloat16)
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = elastic_net(maps + 0, 1.0, 0.0)
-    assert loss.dtype == torch.float32 and loss.item() == 16 * 2 * 64 * 64  # above float16's end
-    assert elastic_net(maps.half(), 1.0, 0.0).item() == 16 * 2 * 64 * 64
-
-
-def test_elastic_net_refuses_what_is_no_penalty() -> None:
-    with pytest.raises(SoftCAMError, match="B, C, h, w"):
-        elastic_net(torch.zeros(2, 3), 1, 0)
-    with pytest.raises(SoftCAMError, match=">= 0"):
-        elastic_net(torch.zeros(1, 1, 2, 2), -1, 0)
-    assert elastic_net(torch.ones(1, 1, 2, 2), 0, 0).item() == 0
-
-
-def test_logit_control_is_the_least_l1_that_these_logits_allow() -> None:
-    maps = torch.randn(3, 2, 4, 5)
-    logits = maps.mean((2, 3))
-    assert logit_control(maps, 0.3).item() == pytest.approx(
-        (0.3 * 20 * logits.abs().sum(1)).mean().item()
-    )
-    assert elastic_net(maps, 0.3, 0).item() > logit_control(maps, 0.3).item()
-    torch.testing.assert_close(elastic_net(maps.abs(), 0.3, 0), logit_control(maps.abs(), 0.3))
-
-
-def test_paper_lambdas_weigh_the_mean_and_the_root_mean_square() -> None:
-    maps = torch.randn(1, 2, 4, 5)
-    lambda1, lambda2 = paper_lambdas(0.7, 0.9, 2, 4, 5)
-    expected = 0.7 * maps.abs().mean() + 0.9 * maps.square().mean().sqrt()
-    torch.testing.assert_close(elastic_net(maps, lambda1, lambda2), expected)
 
 
 def test_images_of_another_kind_are_refused(black_box: BlackBox) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from softcam.objective import class_weights, cross_entropy, learning_rate
-from softcam.runs import TrainConfig
+from softcam.objective import Objective, class_weights, cross_entropy, learning_rate
+from softcam.penalties import hoyer_spread, paper_lambdas
+from softcam.runs import TrainConfig, build_model
+from tests.tiny import TINY
 
 
 def test_the_papers_schedule_is_a_cosine_an_epoch_frozen_at_a_tenth() -> None:
@@ -54,3 +58,46 @@ def test_each_finding_has_class_weights_of_its_own() -> None:
     p = logits.sigmoid().numpy()
     each = -np.log(np.where(labels == 1, p, 1 - p))
     assert loss.item() == pytest.approx((each * weight).sum() / weight.sum(), rel=1e-5)
+
+
+def objective(config: TrainConfig, lambda1: float, lambda2: float = 0.0) -> Objective:
+    return Objective(build_model(config, 2, None), config, lambda1, lambda2).double().eval()
+
+
+def test_the_hoyer_arm_weighs_the_mean_spread_by_its_weight_per_cell() -> None:
+    config = TINY.with_arm("hoyer", 0.3)
+    arm = objective(config, *paper_lambdas(0.3, 0.0, 2, 4, 4))
+    images = torch.rand(3, 3, 32, 32, dtype=torch.float64)
+    ce, penalty = arm(images, torch.tensor([0, 1, 0]))
+    maps = arm.model.evidence_maps(images)  # type: ignore[operator]
+    assert penalty.item() == pytest.approx(0.3 * hoyer_spread(maps).mean().item(), rel=1e-12)
+    expected = cross_entropy(maps.mean((2, 3)), torch.tensor([0, 1, 0]), "softmax", None)
+    assert ce.item() == pytest.approx(expected.item())
+
+
+def test_the_first_images_penalty_has_the_same_mean_gradient_and_more_noise() -> None:
+    """The public code's: `torch.norm(activations[0], 1)` and the same with 2."""
+    whole = objective(TINY.with_arm("elastic", 1.0, 1.0), 0.01, 0.02)
+    first = objective(replace(whole.config, penalty_on="first"), 0.01, 0.02)
+    generator = torch.Generator().manual_seed(2)
+    images = torch.rand(6, 3, 32, 32, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 0, 1, 1, 0])
+
+    def gradient(arm: Objective, order: list[int]) -> np.ndarray:
+        _, penalty = arm(images[order], labels[order])
+        weight = arm.model.get_classifier().weight
+        return torch.autograd.grad(penalty, weight)[0].flatten().numpy()  # type: ignore[arg-type]
+
+    def by_hand(order: list[int]) -> float:
+        activations = first.model.evidence_maps(images[order])  # type: ignore[operator]
+        l1, l2 = torch.norm(activations[0], 1), torch.norm(activations[0], 2)
+        return (0.01 * l1 + 0.02 * l2).item()
+
+    # Which image comes first is all that counts: each of the six in turn is every shuffle.
+    orders = [[k, *(i for i in range(6) if i != k)] for k in range(6)]
+    of_first = np.stack([gradient(first, order) for order in orders])
+    of_all = np.stack([gradient(whole, order) for order in orders])
+    np.testing.assert_allclose(of_first.mean(0), of_all[0], rtol=1e-10, atol=1e-12)
+    assert np.ptp(of_all, 0).max() < 1e-10 < 1e-3 * np.abs(of_all).max() < of_first.std(0).max()
+    for order in orders:
+        assert first(images[order], labels[order])[1].item() == pytest.approx(by_hand(order))

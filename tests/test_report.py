@@ -277,7 +277,7 @@ def test_a_question_asked_beforehand_is_answered_first(tmp_path: Path, project: 
     import json
 
     from softcam.results import write_results
-    from tests.test_claims import study
+    from tests.claims.test_asking import study
 
     write_results(*study(), tmp_path)
     asked = {"metric": "pixel-auprc", "effect": 0.05, "n_boot": 100, "n_draws": 500}

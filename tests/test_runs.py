@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from softcam.common import SoftCAMError, UnknownNameError
-from softcam.evidence import paper_lambdas
+from softcam.penalties import paper_lambdas
 from softcam.runs import (
     ARMS,
     Run,
@@ -67,6 +67,17 @@ def test_the_hash_of_a_configuration_stays_what_it_was() -> None:
     assert run_hash(TINY, "data") == "545c78af", "runs of earlier versions are found by it"
     assert run_hash(replace(TINY, link="softmax"), "data") == "545c78af"
     assert run_hash(replace(TINY, link="sigmoid"), "data") == "0eab5514"
+
+
+def test_a_younger_option_changes_the_hash_only_where_it_is_used() -> None:
+    sparse = TINY.with_arm("sparse", 0.01)
+    assert run_hash(sparse, "data") == "c3781c3a"
+    assert run_hash(replace(sparse, penalty_on="all"), "data") == "c3781c3a"
+    assert run_hash(replace(sparse, penalty_on="first"), "data") not in ("c3781c3a", "545c78af")
+    old = {key: value for key, value in asdict(sparse).items() if key != "penalty_on"}
+    assert TrainConfig.from_dict(old) == sparse, "what an older run says is read as what it was"
+    with pytest.raises(UnknownNameError, match="unknown penalty_on 'last'"):
+        replace(sparse, penalty_on="last")  # type: ignore[arg-type]
 
 
 def test_the_link_follows_the_labels() -> None:

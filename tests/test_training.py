@@ -18,8 +18,9 @@ import softcam.checkpoints as checkpoints
 import softcam.training as training
 from softcam.common import SoftCAMError
 from softcam.data.transforms import augment
+from softcam.objective import TrainingDiverged
 from softcam.runs import Run
-from softcam.training import TrainingDiverged, epoch_batches, train
+from softcam.training import epoch_batches, train
 from tests.tiny import TINY
 
 
@@ -137,7 +138,7 @@ def test_batches_prepared_ahead_change_no_bit(
     found, table = weights(ahead), ahead.history().drop(columns="seconds")
     ahead.path.rename(project / "ahead")
 
-    def one_by_one(data: Any, shards: Any, config: Any, epoch: int) -> Any:
+    def one_by_one(data: Any, shards: Any, config: Any, epoch: int, process: int) -> Any:
         for step, shard in enumerate(shards):
             number = training.rng(config.seed, epoch, step, training._AUGMENT).integers(2**62)
             generator = torch.Generator().manual_seed(int(number))

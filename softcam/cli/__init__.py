@@ -28,12 +28,17 @@ from softcam.cli.options import (
     parse_targets,
     train_config,
 )
+from softcam.cli.reproduce import app as reproduce_app
 from softcam.common import SoftCAMError
 
 __all__ = ["app", "main"]
 
 # Help texts of some length; each default is that of `TrainConfig`.
-ARM = "black-box; dense (SoftCAM); sparse, ridge, elastic (SoftCAM with a penalty); logit-control"
+ARM = (
+    "black-box; dense (SoftCAM); sparse, ridge, elastic, hoyer (SoftCAM with a penalty); "
+    "logit-control"
+)
+PENALTY_ON = "all images of a batch, or the first of each, as in the public code (default all)"
 MODEL = "timm name with options, as resnet18 or resnet18-os8 (default resnet10t-w32-os8)"
 OPTIMIZER = "adamw, or sgd-paper as in the paper (default adamw)"
 FREEZE_BN = (
@@ -62,6 +67,7 @@ app = typer.Typer(
     help="Self-explainable CNNs: train, evaluate, explain and convert. Not for clinical use.",
 )
 app.add_typer(data_app, name="data")
+app.add_typer(reproduce_app, name="reproduce")
 
 app.command()(convert)
 app.command()(evaluate)
@@ -120,8 +126,12 @@ def train(
     l2_per_cell: Annotated[
         float | None, typer.Option(help="penalty on the root mean square of the evidence")
     ] = None,
+    penalty_on: Annotated[str | None, typer.Option(help=PENALTY_ON)] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over train (default 10)")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="images a step (default 32)")] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="images a step, in all processes together (default 32)"),
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help=OPTIMIZER)] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate (default 0.002)")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="(default 0.05)")] = None,
@@ -159,14 +169,18 @@ def train(
 ) -> None:
     """Train one network; a killed run goes on, a finished one is recognised.
 
-    The run is written to runs/DATASET/RUN, and this folder is printed at the end.
+    The run is written to runs/DATASET/RUN, and this folder is printed at the end. On several GPUs
+    or machines: accelerate launch -m softcam train ...
     """
     given = dict(locals())
     from softcam.checkpoints import export_checkpoint
+    from softcam.processes import is_first_process
     from softcam.training import train as run_training
 
     config = train_config(given)
     run = run_training(config, progress=progress, resume=resume)
+    if not is_first_process():
+        return
     done = json.loads((run.path / "done.json").read_text(encoding="utf-8"))
     best = f"best epoch {done['best_epoch'] + 1} of {config.epochs}"
     typer.echo(f"{run.path}\n{best}: {done['select']} {done['value']:.4f}")

@@ -34,7 +34,9 @@ __all__ = ["write_report"]
 
 log = logging.getLogger(__name__)
 
-_ARM_ORDER = ("black-box", "converted", "dense", "sparse", "ridge", "elastic", "logit-control")
+_ARM_ORDER = (
+    "black-box", "converted", "dense", "sparse", "ridge", "elastic", "logit-control", "hoyer",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,16 @@ def _words(table: pd.DataFrame | None) -> list[str]:
 def _question(
     path: Path, table: pd.DataFrame | None, per_image: pd.DataFrame | None
 ) -> dict[str, Any] | None:
-    """The claims of a study, where one wrote down beforehand what it asks (`softcam.claims`)."""
+    """The answers to what a study asked beforehand, where it asked (`softcam.claims`)."""
     if not path.is_file() or table is None or per_image is None:
         return None
-    from softcam.claims import claims, claims_in_words
+    from softcam.claims import answers, answers_in_words, study_claim
 
     asked = json.loads(path.read_text(encoding="utf-8"))
-    found = claims(table, per_image, **asked)
-    return {**asked, "words": claims_in_words(found, asked["effect"])}
+    draws = {name: asked[name] for name in ("n_boot", "n_draws", "seed") if name in asked}
+    claim = study_claim(**{name: value for name, value in asked.items() if name not in draws})
+    found = answers(claim, table, per_image, **draws)
+    return {**asked, "words": answers_in_words(found, claim.smallest_effect)}
 
 
 def _pictures(folder: Path) -> list[Picture]:

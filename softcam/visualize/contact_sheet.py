@@ -13,15 +13,9 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from softcam.common import (
-    SoftCAMError,
-    atomic_path,
-    data_root,
-    project_root,
-    runs_root,
-)
+from softcam.common import SoftCAMError, atomic_path, runs_root
 from softcam.visualize.overlay import outline, show_image
-from softcam.visualize.publication import TAG, write_record
+from softcam.visualize.publication import TAG, is_private, write_record
 from softcam.visualize.style import new_figure
 
 if TYPE_CHECKING:
@@ -157,7 +151,7 @@ def write_contact_sheet(path: str | Path, sample: Sample, source: Source, name: 
     if path.suffix.lower() != ".png":
         raise SoftCAMError(f"{path}: a contact sheet is a PNG; give a name that ends in .png.")
     shared = source.shares(name)
-    if not shared and not _is_private(path):
+    if not shared and not is_private(path):
         raise SoftCAMError(
             f"{path} lies in a checkout, and these images may not be passed on ({source.licence}) "
             f"Write below {runs_root()} or outside of any checkout."
@@ -184,15 +178,3 @@ def write_contact_sheet(path: str | Path, sample: Sample, source: Source, name: 
         size=list(data.size), images=images,
     )  # fmt: skip
     return path
-
-
-def _is_private(path: Path) -> bool:
-    """Whether git does not look there: ignored folders of the project, or no checkout at all."""
-    real = path.parent.resolve() / path.name
-    kept = project_root() / "data" / "checkpoints"
-    ignored = (runs_root(), project_root() / "data", data_root())
-    if kept.resolve() in real.parents:
-        return False
-    if any(folder.resolve() in real.parents for folder in ignored):
-        return True
-    return not any((parent / ".git").exists() for parent in real.parents)

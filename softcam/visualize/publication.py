@@ -2,6 +2,7 @@
 
 `NAME.json` beside `NAME.png` names the source, its credit and licence, whether its images may be
 shown (`share`), and the SHA-256 of the picture, so that another one of the same name is noticed.
+The figures of the paper have one record together, `manifest.json`, with an entry a figure.
 `unpublishable` looks through a checkout and gives a reason for each picture that must not be in it.
 """
 
@@ -12,13 +13,21 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from softcam.common import SoftCAMError, read_json, write_json
+from softcam.common import (
+    SoftCAMError,
+    data_root,
+    project_root,
+    read_json,
+    runs_root,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from softcam.data.registry import Source
 
-__all__ = ["TAG", "unpublishable", "write_record"]
+__all__ = ["MANIFEST", "TAG", "is_private", "unpublishable", "write_record"]
 
+MANIFEST = "manifest.json"  # the records of a folder's figures, by name
 TAG = "softcam-share"  # in the PNG, so that it stays with the picture
 PICTURES = (
     ".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".svg", ".pdf", ".dcm",
@@ -77,6 +86,8 @@ def _reason(path: Path, shown: bool) -> str:
     if _says_no(path):
         return "the picture itself says that its images may not be passed on"
     record = path.with_suffix(".json")
+    if not record.is_file() and (entry := _entry(path)):
+        return _reason_of_entry(path, entry)
     if not record.is_file():
         return f"no {record.name} beside it says whose images it shows" if shown else ""
     try:
@@ -90,6 +101,37 @@ def _reason(path: Path, shown: bool) -> str:
     if said.get("sha256") != _digest(path):
         return f"it is not the picture that {record.name} is about"
     return ""
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    """What `manifest.json` beside a picture says of it; empty if nothing."""
+    try:
+        said = read_json(path.with_name(MANIFEST)).get(path.stem, {})
+    except SoftCAMError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _reason_of_entry(path: Path, said: dict[str, Any]) -> str:
+    if said.get("share") is not True:
+        return f"{MANIFEST} says that its images may not be passed on"
+    files = said.get("files")
+    if not isinstance(files, dict) or files.get(path.name) != _digest(path):
+        return f"it is not the picture that {MANIFEST} is about"
+    return ""
+
+
+def is_private(path: str | Path) -> bool:
+    """Whether git does not look there: ignored folders of the project, or no checkout at all."""
+    path = Path(path)
+    real = path.parent.resolve() / path.name
+    kept = project_root() / "data" / "checkpoints"
+    ignored = (runs_root(), project_root() / "data", data_root())
+    if kept.resolve() in real.parents:
+        return False
+    if any(folder.resolve() in real.parents for folder in ignored):
+        return True
+    return not any((parent / ".git").exists() for parent in real.parents)
 
 
 def _says_no(path: Path) -> bool:

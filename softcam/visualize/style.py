@@ -42,7 +42,7 @@ def new_figure(
 
         def _repr_png_(self) -> bytes:
             buffer = io.BytesIO()
-            self.savefig(buffer, format="png", dpi=100)
+            self.savefig(buffer, format="png", dpi=max(100, self.dpi))
             return buffer.getvalue()
 
     figure = Picture(figsize=(columns * cell[0], rows * cell[1]), layout="constrained")

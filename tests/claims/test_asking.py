@@ -1,4 +1,4 @@
-"""Claims: each answer where it belongs, Holm over the rivals, the worst news first."""
+"""Answers: each one where it belongs, Holm over the rivals, the worst news first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from softcam.claims import claims, claims_in_words
+from softcam.claims import answers, answers_in_words, study_claim
 from softcam.common import SoftCAMError
 from softcam.metrics import holm
 from softcam.significance import significance
@@ -44,7 +44,7 @@ def study(direction: str = "higher", seeds: int = 2) -> tuple[pd.DataFrame, pd.D
 
 
 def ask(direction: str = "higher", **more):
-    return claims(*study(direction), metric="pixel-auprc", effect=0.05, **QUICK, **more)
+    return answers(study_claim("pixel-auprc", 0.05, **more), *study(direction), **QUICK)
 
 
 def test_each_answer_where_it_belongs() -> None:
@@ -79,7 +79,7 @@ def test_lower_is_better_turns_the_sign() -> None:
 
 
 def test_the_words_say_the_worst_first() -> None:
-    words = claims_in_words(ask(), 0.05)
+    words = answers_in_words(ask(), 0.05)
     assert len(words) == 4
     assert "worse than layer-cam (-0.3" in words[0] and "120 images" in words[0]
     assert "differs by less than 0.05" in words[1] and "better than grad-cam" in words[3]
@@ -88,12 +88,12 @@ def test_the_words_say_the_worst_first() -> None:
 def test_what_cannot_be_claimed_is_refused() -> None:
     table, images = study()
     with pytest.raises(SoftCAMError, match="smallest effect"):
-        claims(table, images, metric="pixel-auprc", effect=0)
+        study_claim("pixel-auprc", 0)
     with pytest.raises(SoftCAMError, match="arm 'ridge'"):
-        claims(table, images, metric="pixel-auprc", effect=0.1, arm="ridge")
+        answers(study_claim("pixel-auprc", 0.1, arm="ridge"), table, images)
     two = pd.concat([table, table.assign(target="class:0")]).assign(task="multi-label")
     with pytest.raises(SoftCAMError, match="one for each of the findings class:0, class:1"):
-        claims(two, images, metric="pixel-auprc", effect=0.1)
+        answers(study_claim("pixel-auprc", 0.1), two, images)
     other = table.assign(model=np.where(table["seed"].astype(str) == "1", "bagnet33t", "resnet10t"))
     with pytest.raises(SoftCAMError, match="name `model`"):
-        claims(other, images, metric="pixel-auprc", effect=0.1)
+        answers(study_claim("pixel-auprc", 0.1), other, images)

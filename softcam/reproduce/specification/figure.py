@@ -1,0 +1,132 @@
+"""The curve as a picture: effects by rank above, the choices behind them below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from softcam.common import SoftCAMError
+from softcam.visualize.style import COLOURS, FLOOR, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_specification"]
+
+WIDTH = 175 / 25.4  # inches, both columns of a page
+BINS = 36
+TYPE = 7  # points
+SPARSE, RIVAL = COLOURS[0], COLOURS[1]
+CHOICES = {
+    "gauge": "Zero", "interpolation": "Interpolation", "rectification": "Kept of the map",
+    "threshold": "Cut-off", "step": "Patches", "protocol": "Protocol", "target": "Class",
+    "fill": "Fill", "seed": "Seed", "measure": "Measure",
+}  # fmt: skip
+
+
+def plot_specification(table: pd.DataFrame) -> Figure:
+    """One column a data set and network: effects with their null band, and what was chosen.
+
+    A dot's area is the share of the specifications at these ranks that made the choice, against
+    the largest of its row. A choice that all specifications share is not drawn.
+
+    Args:
+        table: of `read_specification`, `CURVE`.
+
+    Raises:
+        SoftCAMError: an empty table.
+    """
+    if table.empty:
+        raise SoftCAMError("there is no specification to draw: measure maps first.")
+    groups = list(table.groupby(["dataset", "model"], sort=False))
+    rows = _choices(table)
+    tall = 1.5 + 0.125 * (len(rows) + len({c for c, _ in rows}))
+    figure, axes = new_figure(
+        2, len(groups), cell=(WIDTH / len(groups), tall / 2), sharex="col",
+        gridspec_kw={"height_ratios": [1.5, tall - 1.5]},
+    )  # fmt: skip
+    size = max(each["effect"].abs().max() for _, each in groups) * 1.08
+    for column, ((dataset, model), own) in enumerate(groups):
+        several = table.loc[table["dataset"] == dataset, "model"].nunique() > 1
+        title = f"{dataset}\n{model}" if several else str(dataset)
+        _effects(axes[0, column], own.sort_values("rank"), title, size, first=column == 0)
+        _grid(axes[1, column], own.sort_values("rank"), rows, first=column == 0)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    return figure
+
+
+def _choices(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """(column, value) of each row of the grid, from top to bottom."""
+    found = []
+    for column in CHOICES:
+        values = table[column].astype(str).unique()
+        if len(values) > 1:
+            found += [(column, value) for value in sorted(values, key=_order) if value != "-"]
+    return found
+
+
+def _order(value: str) -> tuple[int, float, str]:
+    return (0, float(value), "") if value.replace(".", "").isdecimal() else (1, 0.0, value)
+
+
+def _effects(ax: Any, own: pd.DataFrame, title: str, size: float, *, first: bool) -> None:
+    rank, effect = own["rank"].to_numpy(), own["effect"].to_numpy()
+    ax.fill_between(
+        rank, own["null_low"], own["null_high"], color=FLOOR, alpha=0.35, linewidth=0,
+        label="no difference, 95 %",
+    )  # fmt: skip
+    ax.axhline(0, color="black", linewidth=0.6)
+    colour = own["ahead"].map({"sparse": SPARSE, "rival": RIVAL}).fillna("#A0A0A0")
+    ax.vlines(rank, own["ci_low"], own["ci_high"], colors=colour, linewidth=0.3, alpha=0.35)
+    said = {"sparse": "sparse ahead", "rival": "Grad-CAM ahead", "neither": "interval holds 0"}
+    shades = {"sparse": SPARSE, "rival": RIVAL, "neither": "#606060"}
+    for name, label in said.items():
+        here = (own["ahead"] == name).to_numpy()
+        ax.scatter(rank[here], effect[here], s=1.5, color=shades[name], linewidth=0, label=label)
+    share = (effect > 0).mean()
+    ax.set_title(f"{title}\nsparse ahead in {share:.0%} of {len(own)}", fontsize=TYPE + 1)
+    ax.set_ylim(-size, size)
+    ax.set_xlim(0, len(own) + 1)
+    ax.tick_params(labelsize=TYPE, length=2, labelleft=first, labelbottom=False)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    if first:
+        ax.set_ylabel("sparse minus Grad-CAM", fontsize=TYPE)
+        ax.legend(fontsize=TYPE, frameon=False, loc="lower right", markerscale=3,
+                  handletextpad=0.3, borderaxespad=0, labelspacing=0.15)  # fmt: skip
+
+
+def _grid(ax: Any, own: pd.DataFrame, rows: list[tuple[str, str]], *, first: bool) -> None:
+    """Dots: how many of the specifications in each of `BINS` stretches of ranks chose this."""
+    bins = min(BINS, len(own))
+    place = (np.arange(len(own)) * bins) // len(own)
+    counts = np.bincount(place, minlength=bins)
+    centres = (np.arange(bins) + 0.5) * len(own) / bins
+    labels, heights, y = [], [], 0.0
+    for i, (column, value) in enumerate(rows):
+        if i == 0 or rows[i - 1][0] != column:
+            y += 1.0
+            if first:
+                ax.annotate(
+                    CHOICES[column], (0, y), xycoords=ax.get_yaxis_transform(), xytext=(-4, 0),
+                    textcoords="offset points", ha="right", va="center", fontsize=TYPE,
+                    fontweight="bold", annotation_clip=False,
+                )  # fmt: skip
+            ax.axhline(y - 0.55, color="#D0D0D0", linewidth=0.4)
+            y += 1.0
+        chosen = (own[column].astype(str) == value).to_numpy()
+        share = np.bincount(place, weights=chosen, minlength=bins) / counts
+        share = share / (share.max() or 1)
+        ax.scatter(centres, np.full(bins, y), s=7 * share, color="black", linewidth=0)
+        labels.append(value)
+        heights.append(y)
+        y += 1.0
+    ax.set_ylim(y - 0.4, 0.3)
+    ax.set_yticks(heights, labels if first else [])
+    ax.tick_params(labelsize=TYPE, length=0)
+    ax.set_xlabel("specifications by effect", fontsize=TYPE)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)

@@ -1,0 +1,201 @@
+"""What is drawn is what stands in the numbers, holes are seen, and a method has one look."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from softcam import to_softcam
+from softcam.common import SoftCAMError
+from softcam.results import COLUMNS
+from softcam.visualize.paper import (
+    LOOKS,
+    MapRow,
+    ShownImage,
+    architecture_numbers,
+    draw_architecture,
+    draw_maps,
+    draw_panel,
+    draw_path,
+    draw_table,
+    latex,
+    map_numbers,
+    markdown,
+    panel_numbers,
+    path_numbers,
+    stages,
+    table_numbers,
+)
+from tests.results_tables import PLAIN
+
+FAILED = pd.DataFrame({"dataset": ["d"], "task": ["binary"], "model": ["m"], "arm": ["ridge"]})
+
+
+def row(metric: str, value: float, arm: str = "sparse", **keys: object) -> dict[str, object]:
+    own = {"task": "binary", "run_id": f"{arm}-{keys.get('seed', 0)}", "backbone": "b"}
+    numbers = {"value": value, "ci_low": value - 0.1, "ci_high": value + 0.1, "ci_kind": "-"}
+    return {
+        **PLAIN,
+        **own,
+        **numbers,
+        "arm": arm,
+        "metric": metric,
+        "n": 9,
+        "n_excluded": 0,
+        **keys,
+    }
+
+
+def results() -> pd.DataFrame:
+    rows = []
+    for seed, shift in ((0, 0.0), (1, 0.2)):
+        for arm, method in (
+            ("black-box", "grad-cam"),
+            ("sparse", "softcam"),
+            ("black-box", "random"),
+        ):
+            base = {"grad-cam": 0.3, "softcam": 0.5, "random": 0.1}[method] + shift
+            own = {"arm": arm, "method": method, "seed": seed}
+            gauges = [("-", base)] if method == "random" else [("raw", 0.9), ("contrast", base)]
+            for gauge, value in gauges:
+                for k in (1, 2):
+                    more = {"step": str(k), "gauge": gauge, "finding": "all"}
+                    rows.append(row("patch-precision", value - k / 100, **own, **more))
+                rows.append(row("activation-precision", value, gauge=gauge, finding="all", **own))
+        for arm in ("black-box", "sparse"):
+            rows.append(row("accuracy", 0.7 + shift, arm, seed=seed))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def test_the_panel_draws_its_numbers() -> None:
+    numbers = panel_numbers(results(), failed=FAILED)
+    own = numbers[(numbers["method"] == "softcam") & (numbers["arm"] == "sparse")]
+    assert own["value"].tolist() == pytest.approx([0.59, 0.58]), "mean of both seeds, contrast"
+    assert own["low"].tolist() == pytest.approx([0.39, 0.38]), "the lowest bound of both"
+    assert own["seeds"].tolist() == [2, 2] and own["n"].tolist() == [9, 9]
+    ax = draw_panel(numbers).axes[0]
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    assert lines["sparse SoftCAM"].get_ydata().tolist() == own["value"].tolist()
+    assert lines["random map (floor)"].get_ydata() == pytest.approx([0.19, 0.18])
+    assert "ridge SoftCAM: failed" in ax.get_xlabel() and "n = 9, 2 seeds" in ax.get_xlabel()
+    assert "ridge SoftCAM" not in lines
+
+
+def test_a_table_without_curves_is_refused() -> None:
+    table = results()
+    with pytest.raises(SoftCAMError, match="no curve"):
+        panel_numbers(table[table["metric"] == "accuracy"])
+
+
+def test_every_look_is_told_apart_in_grey() -> None:
+    looks = [(str(each.dash), each.marker) for each in LOOKS.values()]
+    assert len(set(looks)) == len(looks), "two of them differ in nothing but colour"
+
+
+def selection() -> pd.DataFrame:
+    rows = [(1e-4, 0.9, "a", False, True), (1e-3, 0.89, "b", True, False),
+            (1e-2, np.nan, "c", False, False)]  # fmt: skip
+    return pd.DataFrame([
+        {"dataset": "d", "task": "binary", "model": "m", "arm": "sparse", "parameter": "lambda1",
+         "per_cell": w * 9, "lambda": w, "seed": 0, "val_auc": auc, "val_auc_se": 0.02,
+         "val_accuracy": 0.8, "val_loss": 0.4, "mask_metric": "pointing-accuracy",
+         "mask_value": auc / 2, "run_id": name, "chosen": chosen, "oracle": oracle}
+        for w, auc, name, chosen, oracle in rows
+    ])  # fmt: skip
+
+
+def path_table() -> pd.DataFrame:
+    rows = []
+    for name, weight in (("a", 1e-4), ("b", 1e-3)):
+        own = {"run_id": name, "lambda1": weight}
+        rows += [row("accuracy", 0.8, **own), row("ece", 0.1, **own)]
+        rows.append(row("pixel-auprc", weight * 100, method="softcam", gauge="contrast", **own))
+    rows.append(row("accuracy", 0.85, "dense", run_id="z"))
+    rows.append(row("accuracy", 0.6, "hoyer", run_id="h", lambda1=5e-4))
+    rows.append(row("pixel-auprc", 0.3, "hoyer", run_id="h", lambda1=5e-4, method="softcam"))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def test_the_path_marks_what_was_chosen_and_what_failed() -> None:
+    numbers = path_numbers(selection(), path_table(), "lambda1")
+    assert set(numbers["metric"]) == {"auc", "pointing-accuracy", "accuracy", "ece", "pixel-auprc"}
+    auc = numbers[numbers["metric"] == "auc"]
+    assert auc["low"].tolist()[:2] == pytest.approx([0.88, 0.87])
+    assert auc["status"].tolist() == ["measured", "measured", "failed"]
+    figure = draw_path(numbers)
+    line, chosen, oracle = figure.axes[0].get_lines()[:3]
+    assert line.get_xdata().tolist() == [1e-4, 1e-3]
+    assert line.get_ydata().tolist() == [0.9, 0.89]
+    assert chosen.get_xdata().tolist() == [1e-3] and oracle.get_xdata().tolist() == [1e-4]
+    assert oracle.get_markerfacecolor() == "none"
+    assert [text.get_text() for text in figure.axes[0].texts] == ["failed"]
+    accuracy = figure.axes[2].get_lines()
+    assert any(list(each.get_ydata()) == [0.85, 0.85] for each in accuracy), "without a penalty"
+    with pytest.raises(SoftCAMError, match="no weights of lambda2"):
+        path_numbers(selection(), path_table(), "lambda2")
+
+
+def test_a_table_says_seeds_holes_and_whose_data() -> None:
+    numbers = table_numbers("classification", results(), failed=FAILED)
+    by_arm = numbers.set_index("arm")
+    assert by_arm.loc["sparse", "value"] == pytest.approx(0.8)
+    found = by_arm.loc["sparse", ["smallest", "largest"]].tolist()
+    assert found == pytest.approx([0.7, 0.9])
+    assert by_arm.loc["ridge", "status"] == "failed"
+    for text in (markdown(numbers, "T"), latex(numbers, "T")):
+        assert "replication on substitutes" in text and "failed" in text and ".800" in text
+    words = [text.get_text() for text in draw_table(numbers, "T").axes[0].texts]
+    assert any(word.startswith(".800 [.600, 1.000] (.700") for word in words)
+    published = pd.DataFrame([
+        {"dataset": "d", "task": "binary", "model": "b", "arm": "sparse", "method": "-",
+         "metric": "accuracy", "k_or_lambda": "-", "value": value, "kind": kind}
+        for value, kind in ((".71", "notebook"), (".72", "paper"))
+    ])  # fmt: skip
+    beside = table_numbers("classification", results(), published=published)
+    text = markdown(beside, "T")
+    assert ".72 (paper)" in text and "substitutes" not in text and ".71" not in text
+
+
+def test_tables_of_maps_keep_one_gauge_and_the_floors() -> None:
+    numbers = table_numbers("activation", results())
+    assert numbers["method"].tolist() == ["grad-cam", "softcam", "random"]
+    assert numbers["value"].tolist() == pytest.approx([0.4, 0.6, 0.2])
+
+
+def small() -> nn.Module:
+    layers = [nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 6, 3, 2, 1), nn.ReLU()]
+    pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)]
+    torch.manual_seed(0)
+    return to_softcam(nn.Sequential(*layers, *pool)).eval()
+
+
+def test_the_architecture_has_the_sizes_of_the_model() -> None:
+    model, image = small(), torch.rand(3, 16, 16)
+    assert stages(model, image)[0] == (4, 8, 8) and stages(model, image)[-1] == (6, 4, 4)
+    numbers = architecture_numbers(model, image).set_index("part")
+    assert numbers.loc["evidence maps A", ["channels", "height", "width"]].tolist() == [3, 4, 4]
+    assert numbers.loc["evidence maps A", "parameters"] == 6 * 3 + 3
+    logits = model(image[None])[0].tolist()
+    assert [numbers.loc[f"logit {c}", "value"] for c in range(3)] == pytest.approx(logits)
+    words = " ".join(t.get_text() for t in draw_architecture(model, image).axes[0].texts)
+    assert "3 x 4 x 4" in words and "GAP\n6x1x1" in words and "21 weights" in words
+    with pytest.raises(SoftCAMError, match="to_softcam"):
+        architecture_numbers(nn.Linear(1, 1), image)  # type: ignore[arg-type]
+
+
+def test_maps_show_their_limits_and_their_holes() -> None:
+    finding = np.zeros((8, 8), bool)
+    finding[2:4, 2:4] = True
+    values = np.full((2, 2), -0.25)
+    maps = {"Grad-CAM": values, "sparse SoftCAM": None}
+    image = ShownImage("phantoms:cxr", "test", "7")
+    gauges = {"Grad-CAM": "contrast", "sparse SoftCAM": "-"}
+    rows = [MapRow(image, "a set", np.zeros((8, 8), np.uint8), finding, maps, gauges)]
+    numbers = map_numbers(rows)
+    assert numbers["status"].tolist() == ["measured", "failed"]
+    assert numbers["limit"].iloc[0] == 0.25 and numbers["mean"].iloc[0] == -0.25
+    texts = [[text.get_text() for text in ax.texts] for ax in draw_maps(rows).axes[:3]]
+    assert texts == [["a set"], ["\N{PLUS-MINUS SIGN}0.25"], ["failed"]]

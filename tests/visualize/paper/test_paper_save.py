@@ -1,0 +1,104 @@
+"""A kept figure: its files, its fonts, its entry among the others, and whose images it may show."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from softcam.common import SoftCAMError
+from softcam.visualize import read_caption, unpublishable
+from softcam.visualize.paper import ShownImage, paper_figure, paper_style, save_paper_figure
+
+NUMBERS = pd.DataFrame({"x": [0, 1], "value": [0.1, 1 / 3]})
+PHANTOM = ShownImage("phantoms:cxr", "test", "7")
+CLOSED = ShownImage("rsna:somewhere/rsna", "test", "7")
+
+
+def drawn() -> Figure:
+    with paper_style():
+        figure, axes = paper_figure(width=85, height=40)
+        axes[0, 0].plot(NUMBERS["x"], NUMBERS["value"], label="a line")
+        axes[0, 0].set_title("a panel")
+    return figure
+
+
+def save(out: Path, name: str = "one", images: tuple[ShownImage, ...] = ()) -> Path:
+    return save_paper_figure(
+        drawn(), name, NUMBERS, out, inputs=[], parameters={"k": 1}, images=images,
+        caption="What it is.",
+    )  # fmt: skip
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        save(tmp_path / place)
+    for ending in ("png", "csv", "pdf"):
+        first, second = ((tmp_path / p / f"one.{ending}").read_bytes() for p in "ab")
+        assert first == second, f"the {ending} differs between two savings"
+
+
+def test_size_type_and_alternative_text(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    with Image.open(path) as picture:
+        assert picture.size == (int(85 / 25.4 * 300), int(40 / 25.4 * 300))
+    said = read_caption(path)
+    assert said.startswith("What it is.") and "a panel" in said and "a line" in said
+    pdf = path.with_suffix(".pdf").read_bytes()
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf, "TrueType fonts, embedded"
+    assert not re.search(rb"/(CreationDate|ModDate)", pdf)
+    assert pd.read_csv(path.with_suffix(".csv")).equals(NUMBERS)
+
+
+def test_an_entry_stands_among_the_others(tmp_path: Path) -> None:
+    save(tmp_path, "one")
+    save(tmp_path, "two", (PHANTOM,))
+    save(tmp_path, "one")
+    said = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    assert sorted(said) == ["one", "two"]
+    (image,) = said["two"]["images"]
+    assert image["credit"] == "Phantom, softcam" and image["licence"] and image["id"] == "7"
+    assert set(said["one"]["versions"]) == {"python", "torch", "matplotlib", "softcam"}
+    assert said["one"]["parameters"] == {"k": 1}
+
+
+def test_a_damaged_manifest_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SoftCAMError, match=r"manifest\.json is missing or damaged"):
+        save(tmp_path)
+    assert (tmp_path / "manifest.json").read_text(encoding="utf-8") == "{"
+
+
+def test_closed_images_stay_where_git_does_not_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFTCAM_ROOT", str(tmp_path))
+    (tmp_path / ".git").mkdir()
+    with pytest.raises(SoftCAMError, match="images of rsna:rsna, which may not be published"):
+        save(tmp_path / "figures", images=(PHANTOM, CLOSED))
+    assert not list(tmp_path.rglob("*.png"))
+    path = save(tmp_path / "runs" / "reproduce" / "x", images=(CLOSED,))
+    with Image.open(path) as picture:
+        assert picture.info["softcam-share"] == "no"
+    text = (path.parent / "manifest.json").read_text(encoding="utf-8")
+    assert "somewhere" not in text, "a path of this machine is in the manifest"
+
+
+def test_what_was_saved_is_publishable_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFTCAM_ROOT", str(tmp_path))
+    path = save(tmp_path / "figures", images=(PHANTOM,))
+    assert unpublishable(tmp_path) == {}
+    Image.new("L", (5, 5)).save(path)
+    assert unpublishable(tmp_path) == {path: "it is not the picture that manifest.json is about"}
+
+
+def test_names_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(SoftCAMError, match="a figure's name"):
+        save(tmp_path, "a/b")
