@@ -159,8 +159,9 @@ def cluster_maps(
             else f"no map has more than {least:.3g} % of the weight"
         )
         return LayerExplanation(layer, size, len(maps), 0, (), None, (why,))
-    rows = min_max(maps[kept]).reshape(len(kept), -1).astype(np.float32)
-    order = canonical_order(rows, share[kept])
+    # A zero may come with a minus (Hardswish), which is no difference: + 0 takes it off.
+    rows = min_max(maps[kept]).reshape(len(kept), -1).astype(np.float32) + np.float32(0)
+    order = canonical_order(rows, share[kept], maps[kept])
     kept, rows = kept[order], rows[order]
     labels, silhouette = group_maps(rows, max_clusters, seed)
     members = [kept[labels == label] for label in range(labels.max() + 1)]
@@ -190,7 +191,8 @@ def _checked(
 
 def _per_cent(weights: np.ndarray) -> np.ndarray:
     """Weights (D,) >= 0 that sum to 100, or all 0."""
-    positive = np.maximum(weights, 0)
+    # Towards 1, exactly: the sum of very large weights would be infinite.
+    positive = np.ldexp(np.maximum(weights, 0), -np.frexp(weights.max())[1])
     total = math.fsum(positive)  # exact, so that the order of the channels changes no digit
     return positive / total * 100 if total > 0 else positive
 

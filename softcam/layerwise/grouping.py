@@ -26,10 +26,17 @@ def min_max(maps: np.ndarray) -> np.ndarray:
     return (maps - low) / np.where(span > 0, span, 1)
 
 
-def canonical_order(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The order (n,) of maps (n, d) by their bytes, then by weight: the same for any numbering."""
-    keys = [row.tobytes() for row in np.ascontiguousarray(rows)]
-    return np.array(sorted(range(len(keys)), key=lambda i: (keys[i], float(weights[i]))), int)
+def canonical_order(rows: np.ndarray, weights: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """The order (n,) of maps by the bytes of their rows (n, d): the same for any numbering.
+
+    Of equal rows the lighter comes first, then by the maps (n, h, w) before they were scaled, as
+    the digits of a sum hang on its order.
+    """
+
+    def key(i: int) -> tuple[bytes, float, bytes]:
+        return rows[i].tobytes(), float(weights[i]), maps[i].tobytes()
+
+    return np.array(sorted(range(len(rows)), key=key), int)
 
 
 def group_maps(rows: np.ndarray, most: int, seed: int) -> tuple[np.ndarray, float | None]:

@@ -1,7 +1,9 @@
 """Rounds as CSV: safe to open in a spreadsheet, and read back as they were.
 
-A spreadsheet takes a cell that begins with = + - @ for a formula and runs it. Such a cell, also
-behind apostrophes, a tab or a line end, gets one apostrophe in front; reading takes it off again.
+A spreadsheet takes a cell that begins with = + - @ for a formula and runs it. Such a text, also
+behind apostrophes, blanks, quotes, a tab or a line end, gets one apostrophe in front. So does what
+stands behind a semicolon or a tab inside a text, where spreadsheets of many countries begin a new
+cell. Reading takes the apostrophes off again.
 The file is UTF-8 with a byte order mark, without which some spreadsheets garble letters. Half a
 surrogate pair, which UTF-8 cannot hold, becomes the replacement character here, and only here.
 """
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["read_rounds", "write_rounds"]
 
 # The wide forms count as the narrow ones in some languages' spreadsheets.
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_BEGINS = r"(?:^|(?<=[;\t\r\n]))"
+_FORMULA = r"(?=[' \"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+_OPEN, _GUARDED = re.compile(_BEGINS + _FORMULA), re.compile(f"{_BEGINS}'{_FORMULA}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -80,8 +84,8 @@ def _rows(place: str, table: Iterable[list[str]]) -> list[tuple[str | int, ...]]
 
 def _guarded(text: str) -> str:
     text = _SURROGATE.sub("\ufffd", text)
-    return f"'{text}" if _FORMULA.match(text) else text
+    return _OPEN.sub("'", text)
 
 
 def _plain(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    return _GUARDED.sub("", cell)

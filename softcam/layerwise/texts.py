@@ -34,7 +34,9 @@ STOP_WORDS = frozenset(
     """.split()
 )
 
-_APOSTROPHES = re.compile(r"(?<=\w)['`´\u2018\u2019\u02bc\uff07](?=\w)")
+# NFKC makes a space and an accent of the acute, so they are one before it, and once more after it.
+_APOSTROPHES = str.maketrans(dict.fromkeys("`´\u2018\u2019\u02bc\uff07", "'"))
+_INSIDE = re.compile(r"(?<=\w)'(?=\w)")
 _ES = ("sses", "shes", "ches", "xes", "zes")  # plurals in -es; others take an s alone
 _NO_PLURAL = ("ss", "us", "is")  # mass, sinus, diagnosis
 
@@ -77,9 +79,10 @@ def singular(word: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFKC", text).lower()
-    # Small letters of some signs are not in normal form themselves.
-    plain = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", plain))
+    plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).lower()
+    # Small letters of some signs, and what a joiner kept apart, are not in normal form themselves.
+    plain = unicodedata.normalize("NFKC", "".join(c for c in plain if not _joins(c)))
+    plain = _INSIDE.sub("", plain.translate(_APOSTROPHES))
     words = (word[:MAX_WORD] for word in "".join(map(_sign, plain)).split())
     return [word for word in words if word not in STOP_WORDS and not _only_marks(word)]
 
@@ -87,11 +90,14 @@ def _words(text: str) -> list[str]:
 def _sign(character: str) -> str:
     """A character of a word as it is, a symbol between spaces, anything else as a space."""
     kind = unicodedata.category(character)
-    if kind == "Cf" or "\ufe00" <= character <= "\ufe0f":  # joiners, soft hyphens, variants
-        return ""
     if kind == "So":
         return f" {character} "
     return character if kind[0] in "LNM" else " "
+
+
+def _joins(character: str) -> bool:
+    """Whether it has no width: joiners, soft hyphens, variants."""
+    return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"
 
 
 def _only_marks(word: str) -> bool:

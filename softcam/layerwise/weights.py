@@ -62,7 +62,7 @@ def default_layers(model: nn.Module, image: Tensor) -> tuple[str, ...]:
     Raises:
         SoftCAMError: no layer gives a map of more than one cell.
     """
-    x = _one_image(image)
+    x = _one_image(image, model)
     with torch.inference_mode(False), undisturbed(model):
         return _default_layers(model, x)
 
@@ -71,7 +71,7 @@ def weighed_layers(
     model: nn.Module, image: Tensor, target: int | None = None, layers: Sequence[str] | None = None
 ) -> list[WeighedLayer]:
     """Maps and weights of several layers; arguments and errors as in `explain_layers`."""
-    x = _one_image(image)
+    x = _one_image(image, model)
     with torch.inference_mode(False), undisturbed(model):
         if isinstance(layers, str):
             raise SoftCAMError(f"layers is {layers!r}: expected a list of names, [{layers!r}].")
@@ -96,12 +96,14 @@ def weighed_layers(
 def evidence_input(model: SoftCAM) -> str:
     """The module whose output the last 1x1 convolution weighs."""
     if isinstance(model.evidence, nn.Sequential) and len(model.evidence) > 1:
-        return f"evidence.{[name for name, _ in model.evidence.named_children()][-2]}"
+        # By itself and not by its place: one activation may stand in several places.
+        before = list(model.evidence)[-2]
+        return next(name for name, module in model.named_modules() if module is before)
     return "backbone"
 
 
-def _one_image(image: Tensor) -> Tensor:
-    """(1, 3, H, W), a copy."""
+def _one_image(image: Tensor, model: nn.Module) -> Tensor:
+    """(1, 3, H, W), a copy in the model's precision."""
     if not isinstance(image, Tensor) or not image.is_floating_point():
         kind = f"a tensor of {image.dtype}" if isinstance(image, Tensor) else type(image).__name__
         raise SoftCAMError(f"the image is {kind}: expected a float tensor in [0, 1].")
@@ -113,13 +115,15 @@ def _one_image(image: Tensor) -> Tensor:
         )
     if not bool(torch.isfinite(x).all()):
         raise SoftCAMError("the image has a value that is NaN or infinite: expected [0, 1].")
+    kinds = (p.dtype for p in model.parameters() if p.is_floating_point())
     with torch.inference_mode(False):
-        return x.detach().clone()
+        return x.detach().clone().to(next(kinds, x.dtype))
 
 
 def _known(model: nn.Module, layers: Sequence[str]) -> tuple[str, ...]:
     """The names without repetition, all of which the model has."""
     names = [name for name, _ in model.named_modules() if name]
+    layers = list(layers)
     for layer in layers:
         if layer not in names:
             # All names of a deep network would bury the close ones.
@@ -170,9 +174,9 @@ def _class(logits: Tensor, target: int | None) -> int:
         return int(logits[0].argmax())
     try:
         chosen = int(target)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         chosen = -1
-    if chosen != target or not 0 <= chosen < classes:
+    if not 0 <= chosen < classes or chosen != target:
         raise SoftCAMError(
             f"target is {target!r}: expected a class from 0 to {classes - 1}, or None for the one "
             "with the highest logit."

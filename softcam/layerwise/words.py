@@ -62,10 +62,13 @@ def label_clusters(
         compared how and what was left out, `.attrs["merged"]` which maps were merged.
 
     Raises:
-        DataError: a column is missing, a value is out of range, a cluster map has no share, or an
-            image is asked for as two classes.
+        DataError: a column is missing, a value is out of range, a cluster map has no share, an
+            image is asked for as two classes, or `class_names` is one text.
     """
     _check(rounds, shares)
+    if isinstance(class_names, str):
+        raise DataError(f"class_names is {class_names!r}: expected a list, [{class_names!r}].")
+    class_names = tuple(class_names)
     chosen = embed or get_embedder()
     texts = [normalise(_text(words), class_names) for words in rounds["words"]]
     notes = [str(getattr(chosen, "note", "Texts were compared by a function of the caller."))]

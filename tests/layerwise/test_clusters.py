@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -98,9 +100,15 @@ def test_weak_clusters_go_by_a_third_of_the_heaviest_and_half_of_the_mean() -> N
     assert [cluster.channels for cluster in found.clusters] == [(0,), (1,)]
     assert [cluster.index for cluster in found.clusters] == [0, 1]
     assert any("1 of 3 clusters left out, with 19.0 %" in note for note in found.notes)
-    # A third of the heaviest: half of the mean can never ask for more than that with two.
-    totals = [10.0, 9.0, 9.0, 9.0, 3.4]
-    assert strong(totals) == [True, True, True, True, False], "half of the mean is 4.04"
+
+
+def test_half_of_the_mean_decides_where_most_clusters_are_heavy() -> None:
+    maps, truth = blobs(5, 8)
+    totals = [10.0, 9.0, 9.0, 9.0, 3.4]  # a third of the heaviest is 3.33, half of the mean 4.04
+    assert strong(totals) == [True, True, True, True, False]
+    found = cluster_maps(maps, np.array(totals)[truth], min_share=0)
+    assert sorted(truth[list(cluster.channels)][0] for cluster in found.clusters) == [0, 1, 2, 3]
+    assert "1 of 5 clusters left out" in found.notes[0]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -119,6 +127,33 @@ def test_numbering_the_channels_otherwise_changes_nothing(seed: int) -> None:
     for a, b in zip(found.clusters, again.clusters, strict=True):
         assert a.share == b.share and np.array_equal(a.map, b.map)
         assert a.channels == tuple(sorted(order[list(b.channels)]))
+
+
+def test_zeros_with_a_minus_are_zeros() -> None:
+    generator = np.random.default_rng(0)
+    maps = np.where(generator.random((20, 6, 6)) > 0.5, generator.random((20, 6, 6)), 0.0)
+    twins = np.concatenate([maps, maps])
+    twins[(twins == 0) & (generator.random(twins.shape) > 0.5)] = -0.0
+    found, plain = (cluster_maps(each, np.ones(40)) for each in (twins, twins + 0.0))
+    assert [c.channels for c in found.clusters] == [c.channels for c in plain.clusters]
+    np.testing.assert_array_equal(labels_of(found)[:20], labels_of(found)[20:])
+
+
+def test_maps_that_differ_by_their_scale_alone_are_summed_in_one_order() -> None:
+    grid = np.random.default_rng(0).integers(0, 9, (4, 4)) / 8
+    maps = grid + np.array([0.0, 2.0**49, -(2.0**49)])[:, None, None]  # exact
+    assert len({min_max(each).tobytes() for each in maps}) == 1
+    found = [
+        cluster_maps(maps[list(order)], np.ones(3)).clusters[0].map.tobytes()
+        for order in itertools.permutations(range(3))
+    ]
+    assert len(set(found)) == 1
+
+
+def test_very_large_weights_have_shares() -> None:
+    maps, _ = blobs(3, 8)
+    found = cluster_maps(maps, np.full(len(maps), 1.7e308))
+    assert sum(cluster.share for cluster in found.clusters) == pytest.approx(100)
 
 
 def test_the_same_seed_gives_the_same_clusters_whatever_was_drawn_before() -> None:

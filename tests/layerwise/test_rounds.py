@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import sqlite3
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +112,27 @@ def test_csv_is_safe_in_a_spreadsheet_and_reads_back(store: RoundStore, project:
         texts = [t.replace("\ud83d", "\ufffd").replace("\udc00", "\ufffd") for t in NASTY]
         expected[name] = pd.Series(texts, dtype=object)
     pd.testing.assert_frame_equal(back, expected)
+
+
+def test_no_formula_stands_behind_the_separator_of_another_country(
+    store: RoundStore, project: Path
+) -> None:
+    texts = [
+        "spot;=1+1",
+        'spot; "=1+1"',
+        "a;'@x",
+        "a\t-2",
+        " =1",
+        "a;b;\t;+1;",
+        ";;=;'",
+        "a - b; c",
+    ]
+    store.add(*(a_round(words=text) for text in texts))
+    path = store.export_csv(project / "rounds.csv")
+    begins = re.compile(r"[;\t][ \"]*[=+\-@\t]")
+    cells = pd.read_csv(path, keep_default_na=False)["words"]
+    assert not [cell for cell in cells if begins.search(cell) or begins.match(f";{cell}")]
+    assert list(read_rounds(path)["words"]) == texts and cells[7] == texts[7]
 
 
 def test_a_csv_that_is_none_of_ours(project: Path) -> None:

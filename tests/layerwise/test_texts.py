@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from softcam.layerwise.texts import MAX_TEXT, MAX_WORD, STOP_WORDS, normalise, singular
@@ -15,6 +17,9 @@ NASTY = {
     "The RIBS, I think!": "ribs",
     "I don't know": "",
     "it\u2019s the heart\u2019s edge": "hearts edge",
+    "I don\u00b4t know the lung\u00b4s edge": "lungs edge",
+    "don\u200d't `rib`": "rib",
+    "\u1e9e'\u0149": "ß n",
     "x-ray of ﬁne lines": "x ray fine lines",
     "ＲＩＢＳ": "ribs",
     "e\u0301paule": "épaule",
@@ -98,3 +103,10 @@ def test_singular_by_rule() -> None:
         "rib": "rib",
     }
     assert {word: singular(word) for word in words} == words
+
+
+def test_normalising_again_changes_nothing_whatever_stands_beside_an_apostrophe() -> None:
+    signs = ["a", "ß", "'", "\u00b4", "\u02bc", "\u0149", "\u0301", "\ufe0f", "\u200d", " "]
+    for typed in itertools.product(signs, repeat=4):
+        once = normalise("".join(typed))
+        assert normalise(once) == once, ascii("".join(typed))

@@ -242,3 +242,11 @@ def test_bad_rounds_are_named(change, message: str) -> None:
         labelled(change(rounds))
     with pytest.raises(DataError, match="its share is nan"):
         labelled(rounds, shares={("a", "l1", 0): math.nan})
+
+
+def test_class_names_are_a_list_that_may_be_read_once() -> None:
+    rounds = played(("a", "l1", 0, 1, 0, "opacity rib"), ("a", "l1", 0, 1, 0, "opacity lung"))
+    once = label_clusters(rounds, SHARES, class_names=iter(CLASSES), embed=GROUPS)
+    pd.testing.assert_frame_equal(once, labelled(rounds))
+    with pytest.raises(DataError, match=r"expected a list, \['opacity'\]"):
+        label_clusters(rounds, SHARES, class_names="opacity", embed=GROUPS)
