@@ -143,6 +143,8 @@ def test_totals_by_hand() -> None:
         "The largest logit difference of an exact conversion, as a share of the logit scale: "
         "2.0e-07.",
     ]
+    many = [replace(ROWS[3], architecture=f"m{i}") for i in range(6)]
+    assert "6 architectures with a spatial map, 0 convert (0.0 %); what stood" in totals(many)
     assert totals(ROWS[2:3]).endswith("| both | 1 | 0 | 0 | 1 | 0 | 0 |"), "nothing else to say"
 
 

@@ -51,6 +51,7 @@ NEEDED_BY = {  # which notebooks stop without it
     "jupyterlab": "00-07: to open them",
     "jupyter-client": "00-07: softcam run",
     "ipykernel": "00-07: the kernel",
+    "ipython": "11: the game on its page",
     "ipywidgets": "00-07: progress bars",
     "nbformat": "00-07: softcam run",
     "nbclient": "00-07: softcam run",

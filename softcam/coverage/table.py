@@ -16,6 +16,7 @@ __all__ = ["BEGIN", "END", "insert_block", "read_table", "refresh", "totals", "w
 
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
 KINDS = (*CONVERTED, "none", "failed")
+NAMED = 5  # so many are named in a sentence; more are counted
 HEADINGS = (
     "library", "version", "architecture", "kind", "spatial map", "logit difference", "stride",
     "map at 224 px", "map at 512 px", "receptive field (px)", "parameters", "forward ratio",
@@ -92,6 +93,8 @@ def _share(rows: list[Row]) -> list[str]:
     done = having - len(left)
     text = f"Of timm's {having} architectures with a spatial map, {done} convert"
     others = f"; {', '.join(left)} did not" if left else ""
+    if len(left) > NAMED:
+        others = f"; what stood in the way of the other {len(left)} is said in the table"
     return ["", f"{text} ({100 * done / having:.1f} %){others}."]
 
 
