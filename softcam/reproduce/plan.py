@@ -129,7 +129,7 @@ class Plan:
         return sorted(getattr(self.lambdas, arm) if own is None else own)
 
     def per_cell(self, data: str, model: str, arm: str, weight: float) -> float:
-        """A weight of the grid per cell (see `evidence.paper_lambdas`)."""
+        """A weight of the grid per cell (see `penalties.paper_lambdas`)."""
         if self.lambdas.scale == "per-cell":
             return float(weight)
         cells = self.data_set(data).classes * self.model(model).map ** 2
