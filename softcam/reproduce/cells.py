@@ -93,7 +93,7 @@ def _training(plan: Plan, data: str, model: str, add: Any) -> None:
         return str(add(id, "train", decided, needs, **where))
 
     for arm in GRIDS:
-        if arm in plan.arms:
+        if arm in plan.arms_of(data, first):
             grid = [
                 train(arm, first, weight, [ready], plan.per_cell(data, model, arm, weight))
                 for weight in plan.grid(model, arm)
@@ -101,8 +101,8 @@ def _training(plan: Plan, data: str, model: str, add: Any) -> None:
             rule = asdict(plan.select)
             add(select_id(data, model, arm), "select", rule, grid, data=data, model=model, arm=arm,
                 seed=first)  # fmt: skip
-    for seed in plan.seeds:
-        for arm in (*plan.arms, *(plan.arms_once if seed == first else ())):
+    for seed in plan.seeds_of(data):
+        for arm in plan.arms_of(data, seed):
             if arm in GRIDS and seed != first:
                 train(arm, seed, None, [ready, select_id(data, model, arm)], None)
             elif arm in plan.lambdas.follow:
@@ -118,9 +118,10 @@ def _evaluations(
     from softcam.shards import code_digest
 
     own = [c for c in cells.values() if (c.stage, c.data, c.model) == ("train", data, model)]
-    chosen = [select_id(data, model, arm) for arm in GRIDS if arm in plan.arms]
+    arms = plan.arms_of(data, plan.first_seed)
+    chosen = [select_id(data, model, arm) for arm in GRIDS if arm in arms]
     found = []
-    for seed in plan.seeds:
+    for seed in plan.seeds_of(data):
         first = seed == plan.first_seed
         options = {**plan.evaluate, **({} if first else plan.later)}
         needs = [c.id for c in own if c.seed == seed] + (chosen if first else [])

@@ -10,7 +10,7 @@ from softcam.common import SoftCAMError, as_integer, as_number, choose
 from softcam.runs import ARMS
 
 if TYPE_CHECKING:
-    from softcam.reproduce.plan import Plan
+    from softcam.reproduce.plan import DataSet, Plan
 
 __all__ = ["GRIDS", "STAGES", "check_plan"]
 
@@ -67,6 +67,8 @@ def _check_arms(plan: Plan, path: Path) -> None:
         raise SoftCAMError(f"{path}: an arm stands twice in {every}.")
     if grids := sorted(set(GRIDS) & set(plan.arms_once)):
         raise SoftCAMError(f"{path}: {', '.join(grids)} has a grid and belongs in arms.")
+    for data in plan.data:
+        _check_own(plan, data, path)
     weights = {**plan.lambdas.follow, **plan.lambdas.fixed}
     for arm in weights:
         choose("arm", arm, every)
@@ -75,6 +77,23 @@ def _check_arms(plan: Plan, path: Path) -> None:
             as_number(f"{key} of {arm}", value)
     if plan.lambdas.follow and "sparse" not in plan.arms:
         raise SoftCAMError(f"{path}: follow needs the arm 'sparse', which is not in arms.")
+
+
+def _check_own(plan: Plan, data: DataSet, path: Path) -> None:
+    """The arms and seeds that a data set has of its own."""
+    for arm in data.arms:
+        choose(f"arm of {data.name}", arm, [*plan.arms, *plan.arms_once])
+    followers = set(data.arms) & set(plan.lambdas.follow)
+    if followers and "sparse" not in data.arms:
+        raise SoftCAMError(
+            f"{path}: on {data.name} {', '.join(sorted(followers))} follow the arm 'sparse', which "
+            "is not among its arms."
+        )
+    if data.seeds and (data.seeds[0] != plan.first_seed or set(data.seeds) - set(plan.seeds)):
+        raise SoftCAMError(
+            f"{path}: the seeds of {data.name} are {list(data.seeds)}: expected some of "
+            f"{list(plan.seeds)}, with {plan.first_seed} first, which carries the grid."
+        )
 
 
 def _check_grids(plan: Plan, path: Path) -> None:

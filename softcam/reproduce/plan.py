@@ -4,7 +4,8 @@
     profile      of softcam/profiles.yaml: training options that are not given here
     figures      `run` (runs/reproduce/NAME/figures) or `project` (figures/ of the project)
     seeds        the first one carries the lambda grid and the arms of `arms_once`
-    data         NAME: {source, options, classes, train}; `train` holds further training options
+    data         NAME: {source, options, classes, train, arms, seeds}; `train` holds further
+                 training options, `arms` and `seeds` say that only these are trained on this set
     models       NAME: {map, lambdas, train}; `map` is the side of its evidence maps in cells
     train        training options of every cell (fields of `TrainConfig`)
     given_weights  true: `--weights FILE` must be given
@@ -51,6 +52,7 @@ class DataSet:
         options: keywords of the source.
         classes: how many; 0 where nothing needs to know before the data are opened.
         train: training options of this set alone.
+        arms, seeds: of the plan's, those that are trained on this set; empty: all.
     """
 
     name: str
@@ -58,6 +60,8 @@ class DataSet:
     options: Mapping[str, Any] = field(default_factory=dict)
     classes: int = 0
     train: Mapping[str, Any] = field(default_factory=dict)
+    arms: Sequence[str] = ()
+    seeds: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,16 @@ class Plan:
 
     def data_set(self, name: str) -> DataSet:
         return next(each for each in self.data if each.name == name)
+
+    def seeds_of(self, data: str) -> Sequence[int]:
+        """The seeds with which a data set is trained, the first seed first."""
+        return self.data_set(data).seeds or self.seeds
+
+    def arms_of(self, data: str, seed: int) -> Sequence[str]:
+        """The arms that are trained on a data set with a seed."""
+        every = (*self.arms, *(self.arms_once if seed == self.first_seed else ()))
+        own = self.data_set(data).arms
+        return tuple(arm for arm in every if not own or arm in own)
 
     def model(self, name: str) -> Model:
         return next(each for each in self.models if each.name == name)

@@ -48,6 +48,32 @@ def test_the_cells_are_those_of_a_list_made_by_hand(tmp_path: Path) -> None:
         seen.add(id)
 
 
+def test_a_data_set_may_have_fewer_arms_and_seeds(tmp_path: Path) -> None:
+    oct = {"source": "phantoms:oct", "arms": ["black-box", "sparse", "dense"], "seeds": [0]}
+    cells = expand(load_plan(write_plan(tmp_path, data={**SMALL["data"], "oct": oct})))
+    assert {id.replace("oct", "cxr") for id in cells if "oct" in id} == {
+        id for id in by_hand() if not id.endswith("-s1") and "elastic" not in id and "cxr" in id
+    }
+    assert {id for id in cells if "oct" not in id} == set(by_hand()), "the other set has them all"
+
+
+@pytest.mark.parametrize(
+    "own, message",
+    [
+        ({"arms": ["sprase"]}, "did you mean 'sparse'"),
+        ({"arms": ["elastic"]}, "follow the arm 'sparse'"),
+        ({"seeds": [1]}, "with 0 first"),
+        ({"seeds": [0, 9]}, r"expected some of \[0, 1\]"),
+    ],
+)
+def test_own_arms_and_seeds_are_those_of_the_plan(
+    tmp_path: Path, own: dict[str, Any], message: str
+) -> None:
+    oct = {"source": "phantoms:oct", **own}
+    with pytest.raises(SoftCAMError, match=message):
+        load_plan(write_plan(tmp_path, data={**SMALL["data"], "oct": oct}))
+
+
 def test_two_data_sets_two_models_and_their_own_grids(tmp_path: Path) -> None:
     oct = {"source": "phantoms:oct", "train": {"augment": "light"}}
     models = {MODEL: {}, "resnet10t-w16-os8": {"lambdas": {"sparse": [0.5]}}}
