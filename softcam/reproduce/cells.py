@@ -143,7 +143,7 @@ def package_digest() -> str:
     """A digest of everything that turns tables into claims and figures."""
     checkout = Path(__file__).resolve().parents[2]
     folders = [(checkout / "softcam", "*.py"), (checkout / "softcam", "*.yaml"),
-               (checkout / "workflow" / "claims", "*.toml")]  # fmt: skip
+               (checkout / "workflow", "*.toml")]  # fmt: skip
     files = [path for folder, kind in folders for path in sorted(folder.rglob(kind))]
     numbers = checkout / "figures" / "paper_numbers.csv"
     sha = hashlib.sha256()

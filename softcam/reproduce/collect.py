@@ -57,19 +57,42 @@ def figures(space: Space, cell: Cell, progress: bool) -> Record:
 def judge(folder: Path, *, progress: bool) -> None:
     """Hold the claims of the checkout against the tables of a folder."""
     from softcam.reproduce.claims import write_claims
+    from softcam.reproduce.deviations import write_deviations
     from softcam.reproduce.specification import write_specification
 
     checkout = config_folder().parents[1]
     claims, numbers = checkout / "workflow" / "claims", checkout / "figures" / "paper_numbers.csv"
     write_claims(folder, claims=claims, numbers=numbers, progress=progress)
     write_specification(folder, progress=progress)
+    write_deviations(folder, progress=progress)
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
     """Draw the paper's figures from the tables of a folder; returns the files."""
     from softcam.visualize.paper import draw_all
 
-    return list(draw_all(folder, out))
+    return [*draw_all(folder, out), *draw_specification(folder, out)]
+
+
+def draw_specification(folder: Path, out: Path) -> list[Path]:
+    """Draw the specification curve of a folder; nothing where no network has both maps."""
+    from softcam.reproduce.specification import plot_specification, read_specification
+    from softcam.visualize.paper import save_paper_figure
+
+    table, shares = read_specification(folder)
+    if table.empty:
+        log.warning("%s: no run has both a sparse map and Grad-CAM's, so there is no curve", folder)
+        return []
+    caption = (
+        "Sparse SoftCAM minus Grad-CAM on the black box under every choice, sorted. Grey band: "
+        "what 95 % of draws give in which each image's two values change sides by chance. Dots: "
+        "which choices stand behind the effects above them."
+    )
+    chosen = {"left_out": sorted(set(shares["left_out"]))}
+    figure = plot_specification(table)
+    inputs = [folder / "specification.csv"]
+    return [save_paper_figure(figure, "specification-curve", table, out, inputs=inputs,
+                              parameters=chosen, caption=caption)]  # fmt: skip
 
 
 def notebooks(space: Space, cell: Cell, progress: bool) -> Record:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_panel", "panel_numbers"]
 
 ROWS = {
-    "patch-precision": ("patches that hold a finding", "k, patches an image"),
+    "patch-precision": ("patches with a finding", "k, patches an image"),
     "deletion-prediction": ("still called diseased", "tiles hidden"),
 }
 ARMS = ("dense", "sparse", "ridge")
@@ -125,8 +125,7 @@ def draw_panel(numbers: pd.DataFrame) -> Figure:
             lost = _curves(axes[row, column], own, legend)
             title = f"{'abcdefgh'[row * len(datasets) + column]}  {named(dataset)}"
             axes[row, column].set_title(title, loc="left")
-            below = [ROWS[metric][1], _images(own), *(f"{each}: failed" for each in lost)]
-            axes[row, column].set_xlabel("\n".join(below))
+            axes[row, column].set_xlabel("\n".join([ROWS[metric][1], _images(own), *_holes(lost)]))
         axes[row, 0].set_ylabel(ROWS[metric][0])
         axes[row, 0].set_ylim(0, 1.04)
     figure.legend(
@@ -136,17 +135,27 @@ def draw_panel(numbers: pd.DataFrame) -> Figure:
     return figure
 
 
-def _curves(ax: Any, rows: pd.DataFrame, legend: dict[str, Any]) -> list[str]:
-    """Draw the lines of one panel; the titles of those that failed."""
-    lost = []
+def _holes(lost: dict[str, list[str]]) -> list[str]:
+    """A line for each reason why there are no values; few maps by name, more by their number."""
+    names = {status: ", ".join(titles) for status, titles in lost.items()}
+    return [
+        f"{status}: {names[status] if len(titles) < 3 else f'{len(titles)} maps'}"
+        for status, titles in lost.items()
+    ]
+
+
+def _curves(ax: Any, rows: pd.DataFrame, legend: dict[str, Any]) -> dict[str, list[str]]:
+    """Draw the lines of one panel; those without a value by their status."""
+    lost: dict[str, list[str]] = {}
     measured = rows[rows["status"] == "measured"]
     last = measured["step"].max() if len(measured) else 1
     for (arm, method), line in rows.groupby(["arm", "method"], sort=False):
         look = look_of(str(arm), str(method))
-        line = line[line["status"] == "measured"].sort_values("step")
-        if line.empty:
-            lost.append(look.title)
+        known = line[line["status"] == "measured"].sort_values("step")
+        if known.empty:
+            lost.setdefault(str(line["status"].iloc[0]), []).append(look.title)
             continue
+        line = known
         x, y = line["step"].astype(float), line["value"].astype(float)
         strong = method == "softcam"
         (drawn,) = ax.plot(

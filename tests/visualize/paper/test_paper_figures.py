@@ -80,8 +80,15 @@ def test_the_panel_draws_its_numbers() -> None:
     lines = {line.get_label(): line for line in ax.get_lines()}
     assert lines["sparse SoftCAM"].get_ydata().tolist() == own["value"].tolist()
     assert lines["random map (floor)"].get_ydata() == pytest.approx([0.19, 0.18])
-    assert "ridge SoftCAM: failed" in ax.get_xlabel() and "n = 9, 2 seeds" in ax.get_xlabel()
+    assert "failed: ridge SoftCAM" in ax.get_xlabel() and "n = 9, 2 seeds" in ax.get_xlabel()
     assert "ridge SoftCAM" not in lines
+
+
+def test_curves_without_any_image_are_counted_and_not_called_failed() -> None:
+    none = results().assign(n=0, value=float("nan"))
+    label = draw_panel(panel_numbers(none)).axes[0].get_xlabel()
+    lines = len(panel_numbers(none).groupby(["arm", "method"]))
+    assert lines > 2 and label.endswith(f"undefined: {lines} maps") and "failed" not in label
 
 
 def test_a_table_without_curves_is_refused() -> None:
