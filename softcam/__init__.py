@@ -7,9 +7,8 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # Idle OpenMP threads spin by default and take the core from the other process on small machines;
 # the runtime reads the variable once, when torch is loaded.
@@ -26,6 +25,7 @@ from softcam.evidence import (  # noqa: E402
     Explanation,
     SoftCAM,
 )
+from softcam.lazy import lazy_names  # noqa: E402
 from softcam.penalties import (  # noqa: E402
     elastic_net,
     hoyer_penalty,
@@ -107,14 +107,4 @@ __all__ = [
     "write_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'softcam' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

@@ -10,8 +10,9 @@ Source: Bianchi, De Santis, Tocchetti, Brambilla, "Interpretable Network Visuali
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from softcam.lazy import lazy_names
 
 if TYPE_CHECKING:
     from softcam.layerwise.check import LesionRates, layer_label, lesion_rate
@@ -100,14 +101,4 @@ __all__ = [
     "write_game",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'softcam.layerwise' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

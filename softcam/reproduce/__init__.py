@@ -10,8 +10,9 @@ each with a hash of everything that decides it; a stage does one cell (`stages`,
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from softcam.lazy import lazy_names
 
 if TYPE_CHECKING:
     from softcam.reproduce.cells import Cell, expand
@@ -51,14 +52,4 @@ __all__ = [
     "run_cell",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'softcam.reproduce' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)
