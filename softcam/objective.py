@@ -214,17 +214,19 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> flo
     """The rate of one step.
 
     `adamw`: linear warm-up over the first tenth, then a cosine to 0, a step at a time.
-    `sgd-paper`: a cosine an epoch, frozen at a tenth of the start (1e-3 to 1e-4 in the paper).
+    `sgd-paper`: a cosine an epoch, frozen at a tenth of the start (1e-3 to 1e-4 in the paper). Its
+    half period is `cosine_epochs`, or the whole training.
     """
     if config.optimizer == "sgd-paper":
-        cosine = 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+        done = min(1.0, epoch / (config.cosine_epochs or config.epochs))
+        cosine = 0.5 * (1 + math.cos(math.pi * done))
         return config.lr * max(cosine, 0.1)
     total = config.epochs * steps
-    done = epoch * steps + step
+    now = epoch * steps + step
     warm = max(1, total // 10)
-    if done < warm:
-        return config.lr * (done + 1) / warm
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (done - warm) / max(1, total - warm)))
+    if now < warm:
+        return config.lr * (now + 1) / warm
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (now - warm) / max(1, total - warm)))
 
 
 def build_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:

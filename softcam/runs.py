@@ -38,9 +38,8 @@ ARMS: dict[str, tuple[bool, bool]] = {  # arm: (has an L1 weight, has an L2 weig
 }
 T = TypeVar("T")
 SELECT = {"auc": max, "accuracy": max, "quadratic-kappa": max, "loss": min}
-# What says where things lie, not what is computed.
-_NOT_HASHED = ("data", "weights")
-_HASHED_IF_CHANGED = {"penalty_on": "all"}  # options younger than the runs that do without
+_NOT_HASHED = ("data", "weights")  # where things lie, not what is computed
+_HASHED_IF_CHANGED: dict[str, Any] = {"penalty_on": "all", "cosine_epochs": None}  # younger
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ class TrainConfig:
         penalty_on: `all` images of a batch, or the `first` of each, as in the public code.
         epochs, batch_size (of all processes together), lr, weight_decay: as usual; the last
             partial batch is dropped.
-        optimizer: `adamw` (warm-up and cosine a step) or `sgd-paper` (clipped cosine an epoch).
+        optimizer: `adamw` (warm-up and cosine a step) or `sgd-paper` (clipped cosine an epoch,
+            whose half period is cosine_epochs; None takes epochs, the public code always 50).
         augment: a policy of `data.transforms`: none, flip, light, fundus.
         class_weights: weigh the cross-entropy by inverse class frequency.
         freeze_bn: `auto` (only for given weights and batches under 16), `yes`, `no`, or `force`
@@ -82,6 +82,7 @@ class TrainConfig:
     epochs: int = 10
     batch_size: int = 32
     optimizer: Literal["adamw", "sgd-paper"] = "adamw"
+    cosine_epochs: int | None = None
     lr: float = 2e-3
     weight_decay: float = 0.05
     augment: str = "flip"
@@ -106,6 +107,9 @@ class TrainConfig:
         for name, most in (("size", 4096), ("epochs", 10**6), ("batch_size", 10**6)):
             common.as_integer(name, getattr(self, name), 1, most)
         common.as_integer("seed", self.seed, 0, 2**32 - 1)
+        if self.cosine_epochs is not None:
+            common.as_integer("cosine_epochs", self.cosine_epochs, 1, 10**6)
+            choose("optimizer with cosine_epochs", self.optimizer, ("sgd-paper",))
         for name in ("lr", "weight_decay", "l1_per_cell", "l2_per_cell"):
             common.as_number(name, getattr(self, name))
         for name in {"spec", "size", "progress"} & set(self.data_options):

@@ -21,6 +21,22 @@ def test_the_papers_schedule_is_a_cosine_an_epoch_frozen_at_a_tenth() -> None:
     np.testing.assert_allclose(found, np.maximum(cosine, 1e-4))
 
 
+def test_the_public_codes_cosine_has_a_period_of_its_own_and_stays_at_the_floor() -> None:
+    config = TrainConfig(optimizer="sgd-paper", lr=1e-3, epochs=70, cosine_epochs=50)
+    found, lr = [], 1e-3
+    parameter = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(parameter, T_max=50)
+    for _ in range(70):
+        found.append(lr)
+        if lr > 1e-4:
+            parameter.step()
+            cosine.step()
+            lr = max(cosine.get_last_lr()[0], 1e-4)
+    rates = [learning_rate(config, epoch, 0, 10) for epoch in range(70)]
+    np.testing.assert_allclose(rates, found, rtol=1e-9)
+    assert rates.index(1e-4) == 40
+
+
 def test_a_one_logit_sigmoid_has_the_loss_of_the_two_logit_softmax() -> None:
     logit, labels = torch.randn(6, 1), torch.tensor([0, 1, 1, 0, 1, 1])
     two = torch.cat([torch.zeros(6, 1), logit], 1)

@@ -65,6 +65,12 @@ def test_the_hash_follows_contents_and_leaves_paths_out(tmp_path: Path) -> None:
 
 def test_the_hash_of_a_configuration_stays_what_it_was() -> None:
     assert run_hash(TINY, "data") == "545c78af", "runs of earlier versions are found by it"
+    paper = replace(TINY, optimizer="sgd-paper")
+    assert run_hash(replace(paper, cosine_epochs=50), "data") != run_hash(paper, "data")
+    with pytest.raises(UnknownNameError, match="cosine_epochs"):
+        replace(TINY, cosine_epochs=50)
+    with pytest.raises(SoftCAMError, match="cosine_epochs"):
+        replace(paper, cosine_epochs=0)
     assert run_hash(replace(TINY, link="softmax"), "data") == "545c78af"
     assert run_hash(replace(TINY, link="sigmoid"), "data") == "0eab5514"
 

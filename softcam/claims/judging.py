@@ -24,7 +24,7 @@ from softcam.metrics import holm
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NO_RESULTS", "VERDICTS", "Verdict", "judge"]
+__all__ = ["LEAST", "NO_RESULTS", "VERDICTS", "Verdict", "judge"]
 
 Word = Literal["holds", "does not hold", "undecided", "not testable here"]
 VERDICTS: tuple[Word, ...] = ("does not hold", "undecided", "holds", "not testable here")
@@ -63,17 +63,26 @@ class Verdict:
 
     @property
     def power(self) -> float:
-        """The chance to show the claim of the deciding rival, at Holm's first step."""
+        """The chance to show the claim of the deciding rival alone, at Holm's first step.
+
+        0 where a rival has fewer than `LEAST` images: nothing is concluded from so few. The chance
+        to show the claim of every rival at once is smaller.
+        """
         if self.deciding is None:
             return math.nan
+        if _too_few(self.answers):
+            return 0.0
         level = self.claim.alpha / len(self.answers)
         effect = self.claim.smallest_effect
         return power(self.deciding.error, effect, level, self.claim.alternative)
 
     @property
     def detectable(self) -> float:
-        """The difference from the deciding rival that would be shown with a chance of 80 %."""
-        if self.deciding is None:
+        """The difference from the deciding rival that would be shown with a chance of 80 %.
+
+        NaN where a rival has fewer than `LEAST` images: no difference would be shown.
+        """
+        if self.deciding is None or _too_few(self.answers):
             return math.nan
         return detectable(self.deciding.error, self.claim.alpha / len(self.answers))
 
@@ -179,11 +188,24 @@ def _margin(claim: Claim, answer: Answer) -> float:
     return -abs(answer.difference) if claim.alternative == "equal" else answer.difference
 
 
+def _too_few(found: Sequence[Answer]) -> list[str]:
+    """Rivals with fewer than `LEAST` images."""
+    return [each.rival for each in found if each.n < LEAST]
+
+
+def _unmeasured(claim: Claim, missing: Sequence[str]) -> str:
+    where, names = claim.endpoint.occluded, ", ".join(missing)
+    if where == "own":
+        return f"not measured: {names}"
+    return (
+        f"not measured with both maps on the network of {where}: {names}; each was asked on its "
+        "own network alone (`occlude: all` asks every network)"
+    )
+
+
 def _decided(claim: Claim, found: Sequence[Answer], missing: Sequence[str]) -> tuple[Word, str]:
     if not found:
-        where = claim.endpoint.occluded
-        on = "" if where == "own" else f", both on the network of {where}"
-        return "not testable here", f"not measured: {', '.join(missing)}{on}"
+        return "not testable here", _unmeasured(claim, missing)
     for_it, against = _shown(claim, found)
     refuted = [each.rival for each, no in zip(found, against, strict=True) if no]
     shown = [each.rival for each, yes in zip(found, for_it, strict=True) if yes]
@@ -195,13 +217,12 @@ def _decided(claim: Claim, found: Sequence[Answer], missing: Sequence[str]) -> t
     if refuted:
         return "does not hold", f"{wording[claim.alternative]} {', '.join(refuted)}"
     if missing:
-        return "not testable here", f"not measured: {', '.join(missing)}"
+        return "not testable here", _unmeasured(claim, missing)
     if len(shown) == len(found):
         return "holds", f"shown of each: {', '.join(shown)}"
     left = [each.rival for each in found if each.rival not in shown]
-    few = [each.rival for each in found if each.n < LEAST]
-    if few:
-        return "undecided", f"fewer than {LEAST} images: {', '.join(few)}"
+    if few := _too_few(found):
+        return "undecided", f"fewer than {LEAST} images, so no power: {', '.join(few)}"
     reasons = dict.fromkeys(each.reason for each in found if each.rival in left and each.reason)
     return "undecided", "; ".join([f"not shown of {', '.join(left)}", *reasons])
 
@@ -258,7 +279,7 @@ def _beside_number(
         return [], f"there is no number {name!r}"
     value, kind = numbers[name]
     if kind != "paper":
-        return [], f"the number is known from a {kind}, not read in the paper"
+        return [], f"the number is of the kind {kind}, not read in the paper"
     if stands_for(dataset) != "paper":
         return [], "the number is about other data"
     rows = mine

@@ -41,6 +41,7 @@ ARM = (
 PENALTY_ON = "all images of a batch, or the first of each, as in the public code (default all)"
 MODEL = "timm name with options, as resnet18 or resnet18-os8 (default resnet10t-w32-os8)"
 OPTIMIZER = "adamw, or sgd-paper as in the paper (default adamw)"
+COSINE_EPOCHS = "of sgd-paper: half a period of its cosine (default: epochs; public code: 50)"
 FREEZE_BN = (
     "hold the batch statistics: yes, no, force, or auto, which does so only for given weights in "
     "batches under 16 (default auto)"
@@ -133,6 +134,7 @@ def train(
         typer.Option(help="images a step, in all processes together (default 32)"),
     ] = None,
     optimizer: Annotated[str | None, typer.Option(help=OPTIMIZER)] = None,
+    cosine_epochs: Annotated[int | None, typer.Option(help=COSINE_EPOCHS)] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate (default 0.002)")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="(default 0.05)")] = None,
     augment: Annotated[

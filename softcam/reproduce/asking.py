@@ -34,10 +34,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Asked:
-    """A network of an arm, and the keywords of `evaluate`."""
+    """A network of an arm, the keywords of `evaluate`, and how many networks it is asked of."""
 
     arm: str
     options: Mapping[str, Any]
+    networks: int = 1
 
 
 def evaluation_seconds(asked: Asked, counts: Mapping[str, int], timing: Timing) -> float:
@@ -71,7 +72,8 @@ def evaluation_seconds(asked: Asked, counts: Mapping[str, int], timing: Timing) 
         if "sanity" in kinds and forwards <= RARE:
             images = min(DESTROYED, occluded) if costly else occluded
             passes += forwards * images * DRAWS * STAGES_REDRAWN
-    passes += _occlusion(measures, options, occluded, sources + 2)
+    crossed = sources * (asked.networks if options.get("occlude") == "all" else 1)
+    passes += _occlusion(measures, options, occluded, crossed + 2)
     drawing = 0.0
     if "twin" in kinds and asked_sources:
         passes += twinned * (PARTS + 1)

@@ -78,7 +78,7 @@ def expand(plan: Plan) -> dict[str, Cell]:
     collected = add("collect", "collect", [plan.name, package_digest()], evaluated)
     drawn = add("figures", "figures", plan.figures, [collected])
     if plan.notebooks:
-        add("notebooks", "notebooks", list(plan.notebooks), [drawn])
+        add("notebooks", "notebooks", _notebooks(plan), [drawn])
     return cells
 
 
@@ -172,7 +172,17 @@ def _settings(plan: Plan, data: str, model: str, seed: int) -> dict[str, Any]:
     values = asdict(plan.config(data, model, "dense", seed))
     for name in ("arm", "l1_per_cell", "l2_per_cell", "weights"):
         del values[name]
+    if values["cosine_epochs"] is None:  # younger than the cells that do without
+        del values["cosine_epochs"]
     return {**values, "weights": _content(plan.weights)}
+
+
+def _notebooks(plan: Plan) -> dict[str, str]:
+    """The content of every notebook of a plan, by its name."""
+    from softcam.notebooks import notebook_folder, select_notebooks
+
+    names = select_notebooks(plan.notebooks)
+    return {name: digest((notebook_folder() / f"{name}.ipynb").read_bytes()) for name in names}
 
 
 @lru_cache(maxsize=4)

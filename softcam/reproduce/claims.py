@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from softcam.claims import NO_RESULTS, VERDICTS, Claim, Verdict, judge, read_claims
+from softcam.claims import LEAST, NO_RESULTS, VERDICTS, Claim, Verdict, judge, read_claims
 from softcam.common import SoftCAMError, hides_bar, project_root, write_text
 from softcam.reproduce.numbers import chosen_rows, paper_numbers
 from softcam.results import PER_IMAGE, read_table
@@ -134,8 +134,10 @@ def _page(asked: Sequence[Claim], found: Sequence[Verdict], name: str) -> str:
         f"{len(asked)} claims, {len(found)} verdicts: {', '.join(counts)}.", "",
         "A difference is side a minus the deciding rival, the one that the claim is true of least; "
         "positive is for side a. In brackets its 95 % interval. Power: the chance to show the "
-        "claim with this spread, if the true difference is the smallest effect of interest (of "
-        "'better') or none (of the others). A verdict on phantoms is a replication on substitutes "
+        "claim of the deciding rival alone, with this spread, if the true difference is the "
+        "smallest effect of interest (of 'better') or none (of the others); of all rivals at once "
+        f"it is smaller. It is 0 where a rival has fewer than {LEAST} images, from which nothing "
+        "is concluded. A verdict on phantoms is a replication on substitutes "
         "and says nothing of the paper's data.", "",
         "| claim | data | called | network | verdict | difference |", "|---|---|---|---|---|---|",
     ]  # fmt: skip

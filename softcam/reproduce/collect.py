@@ -13,11 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from softcam.common import atomic_path, digest, project_root, runs_root, write_json
+from softcam.common import atomic_path, digest, project_root, runs_root, write_json, write_text
 from softcam.reproduce.cells import Cell
 from softcam.reproduce.failures import write_failures
 from softcam.reproduce.plan import config_folder
-from softcam.reproduce.space import Record, Space
+from softcam.reproduce.space import TIMES, Record, Space, sha256
 
 __all__ = ["SELECTION", "collect", "figures", "notebooks"]
 
@@ -32,6 +32,7 @@ SELECTION = (
 def collect(space: Space, cell: Cell, progress: bool) -> Record:
     """Write the tables of the whole sweep: results, single images, choices, holes, claims."""
     records = space.needed(cell)
+    space.supersede(cell)
     folders = [runs_root() / r.result["folder"] for r in records.values() if r.result["folder"]]
     write_json(space.folder / "plan.json", _described(space))
     rows = _join_results(folders, space.folder)
@@ -40,29 +41,33 @@ def collect(space: Space, cell: Cell, progress: bool) -> Record:
     write_failures(space)
     judge(space.folder, progress=progress)
     content = digest((space.folder / "results.csv").read_bytes(), length=16)
-    place = space.folder.relative_to(runs_root()).as_posix()
-    files = [f"{place}/{name}" for name in ("results.csv", "per_image.parquet", "selection.csv")]
-    return space.keep(cell, {"results": content, "rows": rows, "files": files})
+    tables = [path.relative_to(runs_root()).as_posix() for path in _tables(space.folder)]
+    return space.keep(cell, {"results": content, "rows": rows, "files": tables})
 
 
 def figures(space: Space, cell: Cell, progress: bool) -> Record:
     """Draw every figure from the tables."""
+    space.supersede(cell)
     to_project = space.plan.figures == "project"
     out = project_root() / "figures" if to_project else space.folder / "figures"
     made = draw(space.folder, out)
+    files = sorted({file for path in made for file in path.parent.glob(f"{path.stem}.*")})
     return space.keep(cell, {"figures": sorted(path.name for path in made),
-                             "files": [str(path) for path in made]})  # fmt: skip
+                             "content": digest([sha256(file) for file in files], length=16),
+                             "files": [str(file) for file in files]})  # fmt: skip
 
 
 def judge(folder: Path, *, progress: bool) -> None:
     """Hold the claims of the checkout against the tables of a folder."""
     from softcam.reproduce.claims import write_claims
     from softcam.reproduce.deviations import write_deviations
+    from softcam.reproduce.numbers import write_beside
     from softcam.reproduce.specification import write_specification
 
     checkout = config_folder().parents[1]
     claims, numbers = checkout / "workflow" / "claims", checkout / "figures" / "paper_numbers.csv"
     write_claims(folder, claims=claims, numbers=numbers, progress=progress)
+    write_beside(folder, file=numbers)
     write_specification(folder, progress=progress)
     write_deviations(folder, progress=progress)
 
@@ -76,23 +81,18 @@ def draw(folder: Path, out: Path) -> list[Path]:
 
 def draw_specification(folder: Path, out: Path) -> list[Path]:
     """Draw the specification curve of a folder; nothing where no network has both maps."""
-    from softcam.reproduce.specification import plot_specification, read_specification
+    from softcam.reproduce.specification import CAPTION, plot_specification, read_specification
     from softcam.visualize.paper import save_paper_figure
 
     table, shares = read_specification(folder)
     if table.empty:
         log.warning("%s: no run has both a sparse map and Grad-CAM's, so there is no curve", folder)
         return []
-    caption = (
-        "Sparse SoftCAM minus Grad-CAM on the black box under every choice, sorted. Grey band: "
-        "what 95 % of draws give in which each image's two values change sides by chance. Dots: "
-        "which choices stand behind the effects above them."
-    )
     chosen = {"left_out": sorted(set(shares["left_out"]))}
     figure = plot_specification(table)
     inputs = [folder / "specification.csv"]
     return [save_paper_figure(figure, "specification-curve", table, out, inputs=inputs,
-                              parameters=chosen, caption=caption)]  # fmt: skip
+                              parameters=chosen, caption=CAPTION)]  # fmt: skip
 
 
 def notebooks(space: Space, cell: Cell, progress: bool) -> Record:
@@ -100,13 +100,31 @@ def notebooks(space: Space, cell: Cell, progress: bool) -> Record:
     from softcam.notebooks import notebook_parameters, run_notebooks, select_notebooks
 
     folder = space.folder / "notebooks"
-    for name in select_notebooks(space.plan.notebooks):
+    space.supersede(cell)
+    _start_anew(folder, f"{cell.hash}-{space.inputs(cell)}")
+    names = select_notebooks(space.plan.notebooks)
+    for name in names:
         known = notebook_parameters(name)
         given = {"configuration": space.plan.name} if "configuration" in known else {}
         run_notebooks(
             [name], profile=space.plan.profile, parameters=given, out=folder, progress=progress
         )
-    return space.keep(cell, {"files": [str(folder)]})
+    return space.keep(cell, {"files": [str(folder / f"{name}.ipynb") for name in names]})
+
+
+def _start_anew(folder: Path, tables: str) -> None:
+    """Forget what was executed on other tables; on the same, a killed call goes on."""
+    known = folder / "tables.txt"
+    if not known.is_file() or known.read_text(encoding="utf-8") != tables:
+        (folder / "progress.json").unlink(missing_ok=True)
+        write_text(known, tables)
+
+
+def _tables(folder: Path) -> list[Path]:
+    """What the collection wrote beside `cells`; how long each cell took is no part of it."""
+    kinds = ("*.csv", "*.md", "*.parquet", "plan.json")
+    found = {path for kind in kinds for path in folder.glob(kind)}
+    return sorted(found - {folder / TIMES})
 
 
 def _described(space: Space) -> dict[str, Any]:

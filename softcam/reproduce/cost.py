@@ -222,6 +222,7 @@ def _cost(space: Space, cell: Cell, counts: Counts, timing: Timing | None) -> tu
     if cell.stage == "select":
         return SETUP + len(cell.needs) * counts["val"] * 2 * timing.forward, 1e5
     networks = list(_networks(space, cell))
+    networks = [replace(each, networks=len(networks)) for each in networks]
     spent = sum(evaluation_seconds(each, counts, timing) for each in networks)
     return SETUP + spent, len(networks) * BYTES * (config.size / 96) ** 2
 

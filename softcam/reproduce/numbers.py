@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from softcam.claims.data import PAPER, SUBSTITUTES, paper_set
-from softcam.common import SoftCAMError, choose, project_root
+from softcam.common import SoftCAMError, choose, project_root, write_text
 from softcam.metrics import measures
+from softcam.results import read_table
 from softcam.runs import ARMS
+from softcam.visualize.paper.rows import chosen_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BESIDE", "COLUMNS", "KINDS", "beside", "chosen_rows", "paper_numbers"]
+__all__ = ["BESIDE", "COLUMNS", "KINDS", "beside", "chosen_rows", "paper_numbers",
+           "write_beside"]  # fmt: skip
 
 COLUMNS = (
     "id", "table_or_figure", "dataset", "task", "model", "arm", "method", "metric", "k_or_lambda",
@@ -29,6 +32,7 @@ COLUMNS = (
 KINDS = {
     "paper": "read in the paper itself",
     "notebook": "read in the authors' public notebooks and code, or counted in its split files",
+    "derived": "worked out here from the public code",
     "reading-note": "from a third party's note on the first version of the paper",
     "memory": "remembered, not looked up",
 }
@@ -104,21 +108,6 @@ def paper_numbers(kind: str | None = None, *, file: str | Path | None = None) ->
     return table if kind is None else table[table["kind"] == kind].reset_index(drop=True)
 
 
-def chosen_rows(results: pd.DataFrame, selection: pd.DataFrame | None) -> pd.DataFrame:
-    """The results without the runs that were tried on the path of a weight and not chosen.
-
-    Args:
-        results: a table with `run_id`, such as results.csv.
-        selection: selection.csv, with `run_id` and `chosen`; None leaves all in.
-    """
-    if selection is None or selection.empty:
-        return results
-    kept = selection["chosen"].astype(str).str.lower().eq("true")
-    left = set(selection.loc[~kept, "run_id"].astype(str))
-    left -= set(selection.loc[kept, "run_id"].astype(str))
-    return results[~results["run_id"].astype(str).isin(left).to_numpy()]
-
-
 def beside(
     results: pd.DataFrame, selection: pd.DataFrame | None = None, *, file: str | Path | None = None
 ) -> pd.DataFrame:
@@ -156,6 +145,28 @@ def beside(
     return table.sort_values(
         "heading", key=lambda h: h.map(order), kind="stable", ignore_index=True
     )
+
+
+def write_beside(folder: str | Path, *, file: str | Path | None = None) -> Path:
+    """`beside` of a folder with results.csv, as paper-against-ours.csv; the tables print from it.
+
+    Args:
+        folder: selection.csv is read where there is one.
+        file: another table of numbers.
+
+    Raises:
+        SoftCAMError: no results, or a number that is wrong.
+    """
+    import pandas as pd
+
+    folder = Path(folder)
+    if not (folder / "results.csv").is_file():
+        raise SoftCAMError(f"{folder} has no results.csv: measure the runs first.")
+    choice = folder / "selection.csv"
+    selection = pd.read_csv(choice, dtype={"run_id": str}) if choice.is_file() else None
+    table = beside(read_table(folder / "results.csv"), selection, file=file)
+    text = table.to_csv(index=False, lineterminator="\n", na_rep="-", float_format="%.6g")
+    return write_text(folder / "paper-against-ours.csv", text)
 
 
 def _check(row: dict[str, str], where: str) -> None:

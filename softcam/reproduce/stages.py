@@ -35,8 +35,8 @@ def run_cell(space: Space, id: str, *, progress: bool = True) -> Record:
     """Do one cell; what is done already is returned as it is, but data are always looked at.
 
     Raises:
-        SoftCAMError: no such cell, a cell before it is missing, or the stage cannot do its work.
-            A training that diverges is no error: its record says `failed`.
+        SoftCAMError: no such cell, a cell before it is missing, or the stage cannot do its work,
+            for whatever reason. A training that diverges is no error: its record says `failed`.
     """
     cell = space.cell(id)
     found = space.record(cell)
@@ -209,7 +209,8 @@ def _evaluate(space: Space, cell: Cell, progress: bool) -> Record:
     changes = plan.path if cell.path else {} if cell.seed == plan.first_seed else plan.later
     options = {**plan.evaluate, **changes}
     part = "path" if cell.path else f"s{cell.seed}"
-    folder = space.folder / "evaluated" / f"{cell.data}-{cell.model}" / f"{part}-{cell.hash}"
+    name = f"{part}-{cell.hash}-{space.inputs(cell)}"  # other data or weights: another folder
+    folder = space.folder / "evaluated" / f"{cell.data}-{cell.model}" / name
     evaluate_to(folder, runs, profile=plan.name, progress=progress, **options)
     place = folder.relative_to(runs_root()).as_posix()
     files = [f"{place}/results.csv", f"{place}/per_image.parquet"]

@@ -81,6 +81,24 @@ def test_effect_interval_and_power_are_those_of_the_deciding_rival() -> None:
 def test_from_a_handful_of_images_nothing_follows() -> None:
     (found,) = ask("better", "grad-cam", n=9)
     assert found.verdict == "undecided" and "fewer than 20 images" in found.reason
+    assert found.power == 0 and np.isnan(found.detectable)
+    (enough,) = ask("better", "grad-cam", n=10)  # in each of two seeds
+    assert enough.power > 0.5
+
+
+def test_a_claim_about_one_network_says_why_it_cannot_be_tested() -> None:
+    found = Tables()
+    plain = {"metric": "audc", "fill": "mean-colour", "target": "class:1", "gauge": "contrast",
+             "dataset": "phantoms-cxr", "task": "binary", "seed": 0}  # fmt: skip
+    values = np.random.default_rng(0).random(N)
+    for run, arm, method in (("s", "sparse", "softcam"), ("b", "black-box", "grad-cam")):
+        found.add(values, **plain, run_id=run, occluded_run=run, arm=arm, method=method)
+    claim = Claim(
+        "c", "h", "-", ("*",), Endpoint("audc", fill="mean-colour", occluded="black-box"),
+        Side("sparse", ("softcam",)), (Side("black-box", ("grad-cam",)),), 0.05, "equal",
+    )  # fmt: skip
+    (said,) = judge(claim, found.table(), found.per_image(), **QUICK)
+    assert said.verdict == "not testable here" and "`occlude: all`" in said.reason
 
 
 def test_data_that_are_not_there_and_substitutes_are_named_so() -> None:

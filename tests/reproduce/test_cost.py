@@ -65,6 +65,10 @@ def test_forward_passes_by_hand() -> None:
     # two images: softcam's two maps, chance and the true mask, 31 points
     deletion = {"methods": ["softcam"], "metrics": ["deletion-prediction"], "limit": 2}
     assert passes("sparse", **deletion) == 16 + 2 * 4 * 31
+    # on each of three networks, with chance and the true mask
+    crossed = Asked("sparse", {**deletion, "occlude": "all"}, networks=3)
+    only = Timing(step=0, forward=1, measured=0, features=64)
+    assert evaluation_seconds(crossed, COUNTS, only) - idle == 16 + 2 * (3 * 2 + 2) * 31
 
 
 def test_data_that_are_not_here_are_named_and_nothing_is_made_up(

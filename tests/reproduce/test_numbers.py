@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from softcam.common import SoftCAMError
-from softcam.reproduce.numbers import BESIDE, COLUMNS, KINDS, beside, chosen_rows, paper_numbers
+from softcam.reproduce.numbers import BESIDE, COLUMNS, KINDS, beside, paper_numbers, write_beside
+from softcam.visualize.paper import Sweep, table_numbers
 from tests.results_tables import Tables
 
 FILE = Path(__file__).parents[2] / "figures" / "paper_numbers.csv"
@@ -142,8 +143,17 @@ def test_other_networks_and_substitutes_never_stand_for_the_paper(tmp_path: Path
     assert not beside(results("rsna", "vgg16"), file=noted)["in_verdicts"].any()
 
 
-def test_runs_that_were_tried_and_not_chosen_are_left_out() -> None:
-    table = results("rsna", "vgg16")
-    selection = pd.DataFrame({"run_id": ["s0", "s1"], "chosen": [True, False]})
-    assert chosen_rows(table, selection)["run_id"].unique().tolist() == ["s0"]
-    assert len(chosen_rows(table, None)) == len(table)
+def test_the_table_is_written_beside_the_results_and_printed(tmp_path: Path) -> None:
+    file = written(tmp_path, {}, {"id": "b", "arm": "dense"})
+    with pytest.raises(SoftCAMError, match="no results.csv"):
+        write_beside(tmp_path, file=file)
+    results("rsna", "vgg16").to_csv(tmp_path / "results.csv", index=False, na_rep="-")
+    path = write_beside(tmp_path, file=file)
+    assert path == tmp_path / "paper-against-ours.csv"
+    sweep = Sweep(tmp_path)
+    assert tuple(sweep.published.columns) == BESIDE and path in sweep.inputs()
+    numbers = table_numbers("classification", sweep.table, published=sweep.published)
+    assert numbers[["published", "published_kind"]].to_numpy().tolist() == [["0.9", "paper"]]
+    chosen = pd.DataFrame({"run_id": ["s0", "s1"], "chosen": [True, False]})
+    chosen.to_csv(tmp_path / "selection.csv", index=False)
+    assert pd.read_csv(write_beside(tmp_path, file=file))["seeds"].tolist() == [1, 0]

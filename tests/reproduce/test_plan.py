@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import softcam.notebooks
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.reproduce import expand, load_plan, plan_names
 from tests.reproduce.small import MODEL, SMALL, write_plan
@@ -204,6 +205,21 @@ def test_the_papers_settings_are_as_published() -> None:
             assert (config.size, config.augment, config.select) == (size, augment, "accuracy")
             assert (config.optimizer, config.lr, config.weight_decay) == ("sgd-paper", 1e-3, 5e-4)
             assert (config.batch_size, config.epochs, config.pretrained) == (16, 70, True)
+            assert config.cosine_epochs == 50
+            assert plan.lambdas.fixed["hoyer"] == {"l1_per_cell": 0.01} and "hoyer" in plan.arms
             assert config.normalize is not None
         for model, weights in chosen.items():
             assert set(weights) <= set(plan.grid(model, arm)), f"{name}, {model}"
+
+
+def test_a_changed_notebook_is_executed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "01_one.ipynb").write_text("{}")
+    monkeypatch.setattr(softcam.notebooks, "notebook_folder", lambda: tmp_path)
+    plan = load_plan(write_plan(tmp_path, notebooks=["01"]))
+    before = expand(plan)
+    assert expand(plan) == before
+    (tmp_path / "01_one.ipynb").write_text('{"cells": []}')
+    after = expand(plan)
+    assert {id for id in before if before[id] != after[id]} == {"notebooks"}

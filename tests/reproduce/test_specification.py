@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,11 +13,27 @@ from softcam.common import SoftCAMError
 from softcam.metrics import MapBatch, Ratios, get_measure, paired_difference
 from softcam.metrics.geometry import patch_grid
 from softcam.metrics.paper import cubic_resize
+from softcam.reproduce.specification import (
+    CAPTION,
+    CURVE,
+    SHARES,
+    plot_specification,
+    read_specification,
+    write_specification,
+    writing,
+)
 from softcam.reproduce.specification.curve import curve_of
-from softcam.reproduce.specification.figure import plot_specification
-from softcam.reproduce.specification.gathering import Choice, Sides, without_repeats
+from softcam.reproduce.specification.gathering import (
+    Choice,
+    Sides,
+    from_occlusion,
+    without_repeats,
+)
+from softcam.reproduce.specification.maps import NothingMarked
 from softcam.reproduce.specification.measuring import Way, map_measures
 from softcam.reproduce.specification.resizing import INTERPOLATIONS, at_patches, at_pixels
+from softcam.results import write_results
+from tests.results_tables import Tables
 
 SIZE, CELLS, N = 32, 4, 12
 PUBLIC = {
@@ -172,3 +190,72 @@ def test_the_figure_shows_every_data_set_and_choice() -> None:
     assert labels == [f"m{w}" for w in range(6)]
     with pytest.raises(SoftCAMError, match="no specification"):
         plot_specification(table.iloc[:0])
+
+
+def test_each_task_of_a_data_set_has_a_column_of_its_own() -> None:
+    table = curve_of(sides(0.05), n_boot=50, n_draws=50).table
+    places = [("x", "binary"), ("x", "multi-class"), ("y", "binary")]
+    whole = pd.concat([table.assign(dataset=d, model="m", task=t) for d, t in places])
+    titles = [ax.get_title() for ax in plot_specification(whole).axes[:3]]
+    assert [title.split("\n")[:2] for title in titles[:2]] == [list(each) for each in places[:2]]
+    assert titles[2].startswith("y\nof 6:"), "a task is named where there are several"
+
+
+def test_legend_and_title_mean_the_same_by_ahead() -> None:
+    table = curve_of(sides(0.05), n_boot=50, n_draws=50).table
+    table = table.assign(dataset="x", model="m", task="t", effect=0.01, ahead="neither")
+    table.loc[:2, "ahead"] = ["sparse", "rival", "sparse"]
+    ax = plot_specification(table).axes[0]
+    assert ax.get_title() == "x\nof 6: sparse ahead 33%,\nGrad-CAM ahead 17%"
+    dots = {each.get_label(): len(each.get_offsets()) for each in ax.collections[2:]}
+    assert dots == {"sparse ahead": 2, "Grad-CAM ahead": 1, "neither ahead": 3}
+    assert "advantage of sparse" in ax.get_ylabel() and "sign is turned" in CAPTION
+
+
+def occlusion(gauges: tuple[str, ...]) -> pd.DataFrame:
+    tables = Tables()
+    for arm, method in (("sparse", "softcam"), ("black-box", "grad-cam")):
+        for gauge in gauges:
+            tables.add(
+                np.linspace(0, 1, 4), metric="audc", arm=arm, method=method, run_id=arm,
+                gauge=gauge, occluded_run=arm, fill="mean-colour", target="label",
+                direction="lower",
+            )  # fmt: skip
+    return tables.per_image().assign(direction="lower")
+
+
+@pytest.mark.parametrize("asked", [("raw",), ("raw", "contrast"), ("raw", "centred", "contrast")])
+def test_occlusion_takes_the_zeros_that_the_maps_take(asked: tuple[str, ...]) -> None:
+    rows = occlusion(("raw", "centred", "contrast"))
+    found = list(from_occlusion(rows, "sparse", "black-box", "f" * 12, asked))
+    assert sorted(choice.gauge for choice, _ in found) == sorted(asked)
+
+
+def test_without_a_pair_the_tables_are_empty(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tables = Tables()
+    tables.add(np.ones(4), metric="pixel-auprc", arm="sparse", method="softcam", run_id="s")
+    write_results(tables.table(), tables.per_image(), tmp_path)
+    assert write_specification(tmp_path, progress=False) == tmp_path / "specification.csv"
+    table, shares = read_specification(tmp_path)
+    assert table.empty and tuple(table.columns) == CURVE
+    assert shares.empty and tuple(shares.columns) == SHARES
+    assert "no seed with a sparse SoftCAM and a black box" in caplog.text
+
+
+def test_data_without_any_finding_have_no_curve(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = Tables()
+    for arm, method in (("sparse", "softcam"), ("black-box", "grad-cam")):
+        tables.add(np.ones(4), metric="audc", arm=arm, method=method, run_id=arm)
+
+    def none(*_: object, **__: object) -> None:
+        raise NothingMarked("d/test has no image with a finding.")
+
+    monkeypatch.setattr(writing, "kept_maps", none)
+    monkeypatch.setattr(writing.Run, "open", lambda path: path)
+    write_results(tables.table(), tables.per_image(), tmp_path)
+    write_specification(tmp_path, progress=False)
+    assert read_specification(tmp_path)[0].empty and "no image with a finding" in caplog.text

@@ -198,7 +198,7 @@ def test_missing_data_stop_at_once_with_the_command(project: Path, tmp_path: Pat
 def test_data_that_are_no_longer_whole_stop_a_training(project: Path, tmp_path: Path) -> None:
     space = Space.of(load_plan(write_plan(tmp_path)))
     record = run_cell(space, "prepare-cxr", progress=False)
-    Path(record.result["files"][0]).unlink()
+    Path(next(iter(record.result["files"]))).unlink()
     with pytest.raises(DataError, match="not whole. Run `softcam data prepare phantoms:cxr"):
         run_cell(space, GRID[0], progress=False)
     run_cell(space, "prepare-cxr", progress=False)

@@ -14,10 +14,11 @@ could as well be exchanged. Source: Simonsohn, Simmons and Nelson, Nature Human 
 from __future__ import annotations
 
 from softcam.reproduce.specification.curve import CURVE, SHARES, Curve, curve_of
-from softcam.reproduce.specification.figure import plot_specification
+from softcam.reproduce.specification.figure import CAPTION, plot_specification
 from softcam.reproduce.specification.writing import read_specification, write_specification
 
 __all__ = [
+    "CAPTION",
     "CURVE",
     "SHARES",
     "Curve",

@@ -1,7 +1,13 @@
-"""The curve as a picture: effects by rank above, the choices behind them below."""
+"""The curve as a picture: effects by rank above, the choices behind them below.
+
+An effect is the advantage of sparse: positive is for sparse, also of a measure of which less is
+better. A side is ahead where the 95 % interval of the effect lies on its side of 0, in the legend
+and in the titles alike.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +19,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["plot_specification"]
+__all__ = ["CAPTION", "plot_specification"]
 
 WIDTH = 175 / 25.4  # inches, both columns of a page
 BINS = 36
+CAPTION = (
+    "The advantage of sparse SoftCAM over Grad-CAM on the black box under every choice, sorted; "
+    "where less is better the sign is turned, so that above 0 sparse is always the better one. A "
+    "side is ahead where the 95 % interval, drawn as a fine line, lies on its side of 0. Grey "
+    "band: what 95 % of draws give in which each image's two values change sides by chance. Dots: "
+    "which choices stand behind the effects above them."
+)
 TYPE = 7  # points
 SPARSE, RIVAL = COLOURS[0], COLOURS[1]
 CHOICES = {
@@ -27,7 +40,7 @@ CHOICES = {
 
 
 def plot_specification(table: pd.DataFrame) -> Figure:
-    """One column a data set and network: effects with their null band, and what was chosen.
+    """One column a data set, task and network: effects with their null band, and what was chosen.
 
     A dot's area is the share of the specifications at these ranks that made the choice, against
     the largest of its row. A choice that all specifications share is not drawn.
@@ -40,7 +53,7 @@ def plot_specification(table: pd.DataFrame) -> Figure:
     """
     if table.empty:
         raise SoftCAMError("there is no specification to draw: measure maps first.")
-    groups = list(table.groupby(["dataset", "model"], sort=False))
+    groups = list(table.groupby(["dataset", "task", "model"], sort=False))
     rows = _choices(table)
     tall = 1.5 + 0.125 * (len(rows) + len({c for c, _ in rows}))
     figure, axes = new_figure(
@@ -48,14 +61,21 @@ def plot_specification(table: pd.DataFrame) -> Figure:
         gridspec_kw={"height_ratios": [1.5, tall - 1.5]},
     )  # fmt: skip
     size = max(each["effect"].abs().max() for _, each in groups) * 1.08
-    for column, ((dataset, model), own) in enumerate(groups):
-        several = table.loc[table["dataset"] == dataset, "model"].nunique() > 1
-        title = f"{dataset}\n{model}" if several else str(dataset)
+    for column, (key, own) in enumerate(groups):
+        title = _title(table, [str(word) for word in key])
         _effects(axes[0, column], own.sort_values("rank"), title, size, first=column == 0)
         _grid(axes[1, column], own.sort_values("rank"), rows, first=column == 0)
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     return figure
+
+
+def _title(table: pd.DataFrame, key: Sequence[str]) -> str:
+    """The data set, and its task and network where it has several of them."""
+    same = table[table["dataset"] == key[0]]
+    more = [word for word, column in zip(key[1:], ("task", "model"), strict=True)
+            if same[column].nunique() > 1]  # fmt: skip
+    return "\n".join([key[0], *more])
 
 
 def _choices(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -81,20 +101,22 @@ def _effects(ax: Any, own: pd.DataFrame, title: str, size: float, *, first: bool
     ax.axhline(0, color="black", linewidth=0.6)
     colour = own["ahead"].map({"sparse": SPARSE, "rival": RIVAL}).fillna("#A0A0A0")
     ax.vlines(rank, own["ci_low"], own["ci_high"], colors=colour, linewidth=0.3, alpha=0.35)
-    said = {"sparse": "sparse ahead", "rival": "Grad-CAM ahead", "neither": "interval holds 0"}
+    said = {"sparse": "sparse ahead", "rival": "Grad-CAM ahead", "neither": "neither ahead"}
     shades = {"sparse": SPARSE, "rival": RIVAL, "neither": "#606060"}
     for name, label in said.items():
         here = (own["ahead"] == name).to_numpy()
         ax.scatter(rank[here], effect[here], s=1.5, color=shades[name], linewidth=0, label=label)
-    share = (effect > 0).mean()
-    ax.set_title(f"{title}\nsparse ahead in {share:.0%} of {len(own)}", fontsize=TYPE + 1)
+    share = {name: (own["ahead"] == name).mean() for name in said}
+    above = f"of {len(own)}: sparse ahead {share['sparse']:.0%},"
+    below = f"Grad-CAM ahead {share['rival']:.0%}"
+    ax.set_title(f"{title}\n{above}\n{below}", fontsize=TYPE + 1)
     ax.set_ylim(-size, size)
     ax.set_xlim(0, len(own) + 1)
     ax.tick_params(labelsize=TYPE, length=2, labelleft=first, labelbottom=False)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     if first:
-        ax.set_ylabel("sparse minus Grad-CAM", fontsize=TYPE)
+        ax.set_ylabel("advantage of sparse\n(up: sparse is better)", fontsize=TYPE)
         ax.legend(fontsize=TYPE, frameon=False, loc="lower right", markerscale=3,
                   handletextpad=0.3, borderaxespad=0, labelspacing=0.15)  # fmt: skip
 

@@ -5,7 +5,7 @@ What is left out by rule is in `RULES`, and is said beside the results.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["FILL_MEASURES", "RULES", "Choice", "Sides", "from_maps", "from_occlusion",
-           "without_repeats"]  # fmt: skip
+           "shared_gauges", "without_repeats"]  # fmt: skip
 
 RULES = (
-    "centred maps of two classes, half of their contrast",
+    "centred maps of two classes, half of their contrast; with more classes they take part",
     "centred and contrast with a sigmoid, whose zero is fixed",
     "a threshold in logits, which Grad-CAM's unit is not",
     "the predicted class with one logit, whose map is the same",
@@ -75,14 +75,18 @@ def from_maps(sparse: KeptMaps, rival: KeptMaps) -> Iterator[tuple[Choice, Sides
     mark = data.fingerprint[:12]
     images = np.array([f"{mark} {data.ids[i]}" for i in sparse.indices])
     patients = np.array([f"{mark} {data.patients[i]}" for i in sparse.indices])
-    gauges = [gauge for gauge in sparse.gauges if gauge in rival.gauges]
-    for gauge in gauges:
+    for gauge in shared_gauges(sparse, rival):
         for interpolation in INTERPOLATIONS:
             first, second = (_both_targets(m, gauge, interpolation) for m in (sparse, rival))
             for (way, target), own in first.items():
                 pair = [(n[finite], d[finite]) for n, d in (own, second[way, target])]
                 choice = Choice(way, gauge, _named(way, interpolation), target, "-")
                 yield choice, Sides(images[finite], patients[finite], pair[0], pair[1])
+
+
+def shared_gauges(sparse: KeptMaps, rival: KeptMaps) -> list[str]:
+    """The zeros worth asking for on both sides."""
+    return [gauge for gauge in sparse.gauges if gauge in rival.gauges]
 
 
 def _named(way: Way, interpolation: str) -> str:
@@ -131,7 +135,7 @@ def _values(
 
 
 def from_occlusion(
-    per_image: pd.DataFrame, sparse: str, rival: str, fingerprint: str
+    per_image: pd.DataFrame, sparse: str, rival: str, fingerprint: str, gauges: Sequence[str]
 ) -> Iterator[tuple[Choice, Sides]]:
     """What depends on the fill, from the rows of single images; each map on its own network.
 
@@ -139,6 +143,7 @@ def from_occlusion(
         per_image: rows of `FILL_MEASURES`.
         sparse, rival: ids of the SoftCAM's run and of the black box's.
         fingerprint: of the data.
+        gauges: the zeros worth asking for, as from the maps.
     """
     rows = per_image[per_image["metric"].isin(FILL_MEASURES)]
     home = rows["occluded_run"].astype(str) == rows["run_id"].astype(str)
@@ -147,9 +152,9 @@ def from_occlusion(
     other = _of(rows, rival, "black-box", "grad-cam")
     for key, mine in own.items():
         metric, protocol, fill, gauge, target, interpolation, direction = key
-        if key not in other or gauge == "centred":
+        if key not in other or gauge not in gauges:
             continue
-        both = mine.join(other[key], lsuffix="_a", rsuffix="_b", how="inner")
+        both = mine.add_suffix("_a").join(other[key].add_suffix("_b"), how="inner")
         if both.empty:
             continue
         way = Way(metric, protocol, "signed", "-", "-", direction)

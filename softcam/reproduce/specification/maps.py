@@ -17,7 +17,11 @@ from softcam.evaluate.subjects import RunLike, subjects
 from softcam.explainers import get_explainer
 from softcam.explainers.gauges import GAUGES, in_gauge
 
-__all__ = ["KeptMaps", "kept_maps"]
+__all__ = ["KeptMaps", "NothingMarked", "kept_maps"]
+
+
+class NothingMarked(SoftCAMError):
+    """The data have no image with a finding, so that there is nothing to hold a map against."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,9 @@ def kept_maps(
         cache: read and write the run's cache; else everything is computed and nothing kept.
 
     Raises:
-        SoftCAMError: a method that does not apply to the run, or has one map for all classes; no
-            image with a finding; a multi-label set.
+        NothingMarked: no image with a finding.
+        SoftCAMError: a method that does not apply to the run, or has one map for all classes; a
+            multi-label set.
     """
     found = subjects(run, [get_explainer(method)], split, "-", cache)
     own = [each for each in found if each.arm == run.arm and each.methods]
@@ -112,5 +117,5 @@ def kept_maps(
 def _question(data: ImageSet) -> Question:
     question = ask(data, None, 0)
     if not len(question.located):
-        raise SoftCAMError(f"{data.name}/{data.split} has no image with a finding.")
+        raise NothingMarked(f"{data.name}/{data.split} has no image with a finding.")
     return question

@@ -20,9 +20,10 @@ from softcam.reproduce.specification.gathering import (
     Sides,
     from_maps,
     from_occlusion,
+    shared_gauges,
     without_repeats,
 )
-from softcam.reproduce.specification.maps import kept_maps
+from softcam.reproduce.specification.maps import NothingMarked, kept_maps
 from softcam.results import read_table
 from softcam.runs import Run
 
@@ -60,10 +61,11 @@ def write_specification(
 
     Returns:
         The path of specification.csv (`CURVE`); specification-shares.csv (`SHARES`) beside it
-        has one row a data set and network.
+        has one row a data set, task and network. Where there is nothing to compare, they have a
+        header alone, and the log says why.
 
     Raises:
-        SoftCAMError: no results, or no seed that has both sides.
+        SoftCAMError: no results; several sparse runs of one seed.
     """
     import pandas as pd
 
@@ -83,13 +85,14 @@ def write_specification(
         said = dict(zip(("dataset", "task", "model"), key, strict=True))
         rows.append(curve.table.assign(**said)[list(CURVE)])
         shares.append(_said(curve, said, repeats))
-    if not rows:
-        raise SoftCAMError(
-            f"{folder} has no seed with a sparse SoftCAM and a black box explained by grad-cam: "
-            "evaluate both."
-        )
+    if not groups:
+        log.warning(
+            "%s has no seed with a sparse SoftCAM and a black box explained by grad-cam: its "
+            "specification curve is empty", folder,
+        )  # fmt: skip
     _write(folder / "specification-shares.csv", pd.DataFrame(shares, columns=list(SHARES)))
-    return _write(folder / "specification.csv", pd.concat(rows, ignore_index=True))
+    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=list(CURVE))
+    return _write(folder / "specification.csv", table)
 
 
 def read_specification(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -131,15 +134,20 @@ def _gathered(
     pairs: dict[int, tuple[str, str]], dataset: str, images: pd.DataFrame, limit: int | None,
     seed: int, cache: bool,
 ) -> dict[Choice, dict[int, Sides]]:  # fmt: skip
+    """Both sides of every choice, seed by seed; a seed without a finding is left out."""
     found: dict[Choice, dict[int, Sides]] = {}
     for one, names in pairs.items():
         runs = [Run.open(runs_root() / dataset / name) for name in names]
-        maps = [
-            kept_maps(run, method, limit=limit, seed=seed, cache=cache)
-            for run, method in zip(runs, ("softcam", "grad-cam"), strict=True)
-        ]
-        mark = maps[0].data.fingerprint
-        for choice, sides in (*from_maps(*maps), *from_occlusion(images, *names, mark)):
+        try:
+            maps = [
+                kept_maps(run, method, limit=limit, seed=seed, cache=cache)
+                for run, method in zip(runs, ("softcam", "grad-cam"), strict=True)
+            ]
+        except NothingMarked as error:
+            log.warning("no specification curve of seed %d: %s", one, error)
+            continue
+        mark, gauges = maps[0].data.fingerprint, shared_gauges(*maps)
+        for choice, sides in (*from_maps(*maps), *from_occlusion(images, *names, mark, gauges)):
             found.setdefault(choice, {})[one] = sides
     return found
 

@@ -5,7 +5,7 @@ that draws exactly these; `save_paper_figure` keeps both, and `draw_all` does ev
 folder that a sweep left.
 """
 
-from softcam.visualize.paper.architecture import draw_architecture
+from softcam.visualize.paper.architecture import architecture_caption, draw_architecture
 from softcam.visualize.paper.draw import Sweep, draw_all
 from softcam.visualize.paper.looks import (
     DOUBLE,
@@ -29,7 +29,7 @@ from softcam.visualize.paper.maps import (
     map_row,
 )
 from softcam.visualize.paper.panel import draw_panel, panel_numbers
-from softcam.visualize.paper.path import draw_path, path_numbers
+from softcam.visualize.paper.path import draw_path, path_caption, path_numbers
 from softcam.visualize.paper.printed import draw_table, latex, markdown
 from softcam.visualize.paper.save import ShownImage, save_paper_figure
 from softcam.visualize.paper.shapes import architecture_numbers, stages
@@ -45,6 +45,7 @@ __all__ = [
     "MapRow",
     "ShownImage",
     "Sweep",
+    "architecture_caption",
     "architecture_numbers",
     "chosen_image",
     "class_row",
@@ -65,6 +66,7 @@ __all__ = [
     "paper_figure",
     "paper_style",
     "panel_numbers",
+    "path_caption",
     "path_numbers",
     "save_paper_figure",
     "stages",

@@ -2,7 +2,7 @@
 
 From left to right: image, stages of the backbone, features Z, the 1x1 convolution, an evidence map
 a class, their means, the prediction. The penalty looks at the maps. Below, for contrast, what the
-black box does with the same features: it pools them first.
+black box does with the same features: it pools them first or, as VGG does, flattens them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from softcam.visualize.style import DIVERGING, FLOOR, array
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_architecture"]
+__all__ = ["architecture_caption", "draw_architecture"]
 
 HEIGHT = 74.0  # mm
 MIDDLE = 27.0  # mm from the top: the way of SoftCAM
@@ -31,6 +31,24 @@ BELOW = 62.0  # the way of the black box
 STAGES = (31.0, 76.0)  # from where to where the stages stand
 SHOWN = 5  # classes whose maps are shown
 BLUE, RED = LOOKS["dense"].colour, LOOKS["sparse"].colour
+
+
+def architecture_caption(model: SoftCAM) -> str:
+    """What the drawing shows; what the black box does depends on its head."""
+    if _flattens(model):
+        box = "The black box flattens a grid of cells, each with weights of its own, for fully "
+        box += "connected layers."
+    else:
+        box = "The black box pools first."
+    return (
+        "Image, backbone, features, 1x1 convolution, an evidence map a class, their means, and the "
+        f"prediction; the penalty looks at the maps. {box}"
+    )
+
+
+def _flattens(model: SoftCAM) -> bool:
+    """Whether the network that it was made of had fully connected layers over cells, as VGG."""
+    return model.conversion is not None and model.conversion.kind == "paper"
 
 
 @paper_style()
@@ -108,7 +126,10 @@ def _head(ax: Any, model: SoftCAM, z: tuple[int, int, int], count: int) -> None:
     )  # fmt: skip
     ax.add_patch(box)
     filters = "filter" if count == 1 else "filters"
-    said = f"1x1 conv $h_\\psi$\n{count} {filters}\n{weights:,} weights"
+    convs = sum(isinstance(each, nn.Conv2d) for each in model.evidence.modules())
+    layers = f"{convs} 1x1 convs" if convs > 1 else "1x1 conv"
+    size = f"{weights:,}" if weights < 1e7 else f"{weights / 1e6:.1f} M"
+    said = f"{layers} $h_\\psi$\n{count} {filters}\n{size} weights"
     ax.text(90.5, MIDDLE, said, ha="center", va="center", fontsize=7)
     _arrow(ax, STAGES[1], 80.2)
     _arrow(ax, 100.8, 104.6)
@@ -161,7 +182,7 @@ def _prediction(ax: Any, explained: Explanation) -> None:
 
 
 def _black_box(ax: Any, model: SoftCAM, z: tuple[int, int, int], link: str) -> None:
-    """The same features pooled first: one number a channel, and no map is left."""
+    """The same features pooled first: one number a channel, and no map is left; or flattened."""
     from matplotlib.patches import Rectangle
 
     channels = z[0]
@@ -172,7 +193,8 @@ def _black_box(ax: Any, model: SoftCAM, z: tuple[int, int, int], link: str) -> N
         "", (x, BELOW - 5.5), (x, MIDDLE + 21.5),
         arrowprops={"arrowstyle": "-|>", "color": FLOOR, "linewidth": 0.9},
     )  # fmt: skip
-    ax.text(x, BELOW, f"GAP\n{channels}x1x1", ha="center", va="center", fontsize=7)
+    first = "flatten" if _flattens(model) else f"GAP\n{channels}x1x1"
+    ax.text(x, BELOW, first, ha="center", va="center", fontsize=7)
     ax.add_patch(Rectangle((81, BELOW - 5), 19, 10, facecolor="#E6E6E6", edgecolor=FLOOR))
     linear = isinstance(model.evidence, nn.Conv2d)  # else its head has several layers, as VGG's
     weights = sum(p.numel() for p in model.evidence.parameters())

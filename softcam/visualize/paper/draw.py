@@ -10,16 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from softcam.common import SoftCAMError, project_root, runs_root
+from softcam.common import SoftCAMError, runs_root
 from softcam.results import PER_IMAGE, read_table
 from softcam.runs import Run
 from softcam.visualize.paper import maps as pictures
-from softcam.visualize.paper.architecture import draw_architecture
+from softcam.visualize.paper.architecture import architecture_caption, draw_architecture
 from softcam.visualize.paper.looks import POST_HOC, in_order, look_of, named
 from softcam.visualize.paper.panel import draw_panel, panel_numbers
-from softcam.visualize.paper.path import draw_path, path_numbers
+from softcam.visualize.paper.path import draw_path, path_caption, path_numbers
 from softcam.visualize.paper.printed import draw_table, latex, markdown
-from softcam.visualize.paper.rows import Holes, without_path
+from softcam.visualize.paper.rows import Holes, chosen_rows
 from softcam.visualize.paper.save import ShownImage, save_paper_figure
 from softcam.visualize.paper.shapes import architecture_numbers
 from softcam.visualize.paper.tables import TABLES, table_numbers
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Sweep", "draw_all"]
 
 log = logging.getLogger(__name__)
+PUBLISHED = "paper-against-ours.csv"
 OWN = ("dense", "sparse")  # shown beside the post-hoc methods
 XRAY = ("cxr", "rsna")  # large lesions: these show ridge, too
 
@@ -65,7 +66,7 @@ class Sweep:
     @cached_property
     def table(self) -> pd.DataFrame:
         """`results.csv` without the weights that were tried and not chosen."""
-        return without_path(self.everything, self.selection)
+        return chosen_rows(self.everything, self.selection)
 
     @cached_property
     def selection(self) -> pd.DataFrame | None:
@@ -77,10 +78,10 @@ class Sweep:
 
     @cached_property
     def published(self) -> pd.DataFrame | None:
-        """`figures/paper_numbers.csv` of the project."""
+        """`paper-against-ours.csv`: what was published, beside ours."""
         import pandas as pd
 
-        path = project_root() / "figures" / "paper_numbers.csv"
+        path = self.folder / PUBLISHED
         return pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else None
 
     @property
@@ -88,7 +89,7 @@ class Sweep:
         return list(dict.fromkeys(self.table["model"]))
 
     def inputs(self) -> list[Path]:
-        names = ("results.csv", "per_image.parquet", "selection.csv", "failed.csv")
+        names = ("results.csv", "per_image.parquet", "selection.csv", "failed.csv", PUBLISHED)
         return [path for name in names if (path := self.folder / name).is_file()]
 
     def images(self, metrics: tuple[str, ...]) -> pd.DataFrame | None:
@@ -142,8 +143,9 @@ def draw_all(folder: str | Path, out: str | Path) -> list[Path]:
     What cannot be drawn is logged with its reason, and the others go on.
 
     Args:
-        folder: `runs/reproduce/NAME` with results.csv; selection.csv, failed.csv and
-            per_image.parquet are read where they are. Maps are drawn of the runs that it names.
+        folder: `runs/reproduce/NAME` with results.csv; selection.csv, failed.csv,
+            per_image.parquet and paper-against-ours.csv are read where they are. Maps are
+            drawn of the runs that it names.
         out: gets each figure (see `save_paper_figure`), tables also as `.md` and `.tex`.
 
     Returns:
@@ -202,8 +204,7 @@ def _architecture(sweep: Sweep, model: str) -> Iterator[Drawing]:
             "architecture",
             draw_architecture(network, pixels, data.classes, title),  # type: ignore[arg-type]
             architecture_numbers(network, pixels),  # type: ignore[arg-type]
-            "Image, backbone, features, 1x1 convolution, an evidence map a class, their means, "
-            "and the prediction; the penalty looks at the maps. The black box pools first.",
+            architecture_caption(network),  # type: ignore[arg-type]
             {"run": run.id, "image": pictures.RULE, "seed": 0},
             (ShownImage(run.config.data, "test", data.ids[index]),),
         )
@@ -268,10 +269,7 @@ def _paths(sweep: Sweep, model: str) -> Iterator[Drawing]:
             numbers = path_numbers(own, sweep.everything, parameter, model=model)
             yield Drawing(
                 f"{parameter}-path", draw_path(numbers), numbers,
-                "What the weight of the penalty does. Filled: chosen by the validation AUC, the "
-                "largest weight within one standard error of the best. Ring: what the masks "
-                "would have chosen. Bars: standard error on validation, 95 % interval on test.",
-                {"parameter": parameter},
+                path_caption(numbers), {"parameter": parameter},
             )  # fmt: skip
 
 

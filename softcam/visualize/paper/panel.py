@@ -78,7 +78,7 @@ def panel_numbers(
             part = rows[rows["dataset"] == dataset]
             for arm, method in _wanted(part, metric, arms, methods):
                 own = part[(part["arm"] == arm) & (part["method"] == method)]
-                points = over_seeds(own.assign(step=own["step"].astype(int)), BY)
+                points = over_seeds(own.assign(step=own["step"].astype(int)), BY, holes)
                 if points.empty and (dataset, task, model, arm) in holes:
                     keys = (metric, dataset, task, model, arm, method, -1)
                     points = _hole(dict(zip(BY, keys, strict=True)))
@@ -136,7 +136,7 @@ def draw_panel(numbers: pd.DataFrame) -> Figure:
 
 
 def _holes(lost: dict[str, list[str]]) -> list[str]:
-    """A line for each reason why there are no values; few maps by name, more by their number."""
+    """A line for each reason why values are missing; few maps by name, more by their number."""
     names = {status: ", ".join(titles) for status, titles in lost.items()}
     return [
         f"{status}: {names[status] if len(titles) < 3 else f'{len(titles)} maps'}"
@@ -145,7 +145,7 @@ def _holes(lost: dict[str, list[str]]) -> list[str]:
 
 
 def _curves(ax: Any, rows: pd.DataFrame, legend: dict[str, Any]) -> dict[str, list[str]]:
-    """Draw the lines of one panel; those without a value by their status."""
+    """Draw the lines of one panel; gives those without a value, or with fewer seeds, by why."""
     lost: dict[str, list[str]] = {}
     measured = rows[rows["status"] == "measured"]
     last = measured["step"].max() if len(measured) else 1
@@ -155,6 +155,9 @@ def _curves(ax: Any, rows: pd.DataFrame, legend: dict[str, Any]) -> dict[str, li
         if known.empty:
             lost.setdefault(str(line["status"].iloc[0]), []).append(look.title)
             continue
+        seeds, asked = int(known["seeds"].min()), int(known["seeds_asked"].max())
+        if seeds < asked:
+            lost.setdefault(f"{seeds} of {asked} seeds", []).append(look.title)
         line = known
         x, y = line["step"].astype(float), line["value"].astype(float)
         strong = method == "softcam"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["draw_path", "path_numbers"]
+__all__ = ["draw_path", "path_caption", "path_numbers"]
 
 COLUMNS = [
     *CELL, "split", "metric", "step", "parameter", "lambda", "value", "low", "high", "n", "run_id",
@@ -40,6 +40,10 @@ LABELS = {
     "patch-precision": "patch\nprecision", "pixel-auprc": "pixel\nAUPRC",
     "pointing-accuracy": "pointing\naccuracy",
 }  # fmt: skip
+OTHERS = {  # whose weight is of another quantity than the evidence of every cell
+    "hoyer": "the Hoyer spread of a map, a share",
+    "logit-control": "the size of the logits",
+}
 SYMBOLS = {"lambda1": r"$\lambda_1$", "lambda2": r"$\lambda_2$"}
 
 
@@ -125,12 +129,29 @@ def _tested(rows: pd.DataFrame, tried: pd.DataFrame, parameter: str) -> pd.DataF
     )  # fmt: skip
 
 
+def path_caption(numbers: pd.DataFrame) -> str:
+    """What `draw_path` shows, with the arms whose weights do not compare with the others'."""
+    said = (
+        "What the weight of the penalty does. Filled: chosen by the validation AUC, the largest "
+        "weight within one standard error of the best. Ring: what the masks would have chosen. "
+        "Bars: standard error on validation, 95 % interval on test."
+    )
+    arms = set(numbers["arm"])
+    named = [f"that of {look_of(a).title} is of {what}" for a, what in OTHERS.items() if a in arms]
+    if named:
+        said += f" Weights marked * are of another quantity: {'; '.join(named)}. Their place on "
+        said += "the axis does not compare with that of the others."
+    if "elastic" in arms:
+        said += " Elastic SoftCAM has a weight of the other penalty, too."
+    return said
+
+
 @paper_style()
 def draw_path(numbers: pd.DataFrame) -> Figure:
     """Draw `path_numbers`: bars are standard errors on validation, 95 % intervals on test.
 
     The grey line is the network without a penalty. Every other arm with a weight of this parameter
-    is a point at its own weight.
+    is a point at its own weight; a * marks those whose weight is of another quantity.
     """
     rows = list(dict.fromkeys(zip(numbers["split"], numbers["metric"], strict=True)))
     places = numbers[["dataset", "task"]].drop_duplicates().to_numpy().tolist()
@@ -154,6 +175,8 @@ def draw_path(numbers: pd.DataFrame) -> Figure:
         axes[0, column].set_title(f"{named(dataset)}{kind}")
         axes[-1, column].set_xlabel(f"{symbol}, weight of the penalty")
     _marks(legend)
+    if set(numbers["arm"]) & set(OTHERS):
+        legend["* weight of another quantity"] = _nothing()
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncol=4)
     return figure
 
@@ -169,7 +192,8 @@ def _panel(ax: Any, rows: pd.DataFrame, legend: dict[str, Any]) -> None:
                     "no penalty", ax.axhline(value, color=FLOOR, linestyle=":", zorder=1)
                 )
             continue
-        legend.setdefault(look.title, _line(ax, known, look))
+        star = "*" if arm in OTHERS else ""
+        legend.setdefault(f"{look.title}{star}", _line(ax, known, look))
         for x in line.loc[line["status"] == FAILED, "lambda"].astype(float):
             ax.text(x, 0.04, "failed", rotation=90, transform=ax.get_xaxis_transform(),
                     ha="center", va="bottom", color=look.colour)  # fmt: skip
@@ -204,6 +228,12 @@ def _weights(ax: Any, rows: pd.DataFrame) -> None:
         ax.set_xlim(weights.min() / 2, weights.max() * 2)
         ax.xaxis.set_major_locator(LogLocator(numticks=4))
         ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _nothing() -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none")
 
 
 def _marks(legend: dict[str, Any]) -> None:

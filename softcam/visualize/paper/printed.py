@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from softcam.claims.data import SUBSTITUTES, stands_for
 from softcam.visualize.paper.looks import (
     DOUBLE,
     in_order,
@@ -29,7 +30,9 @@ HEADS = {
     "activation-precision": "activation precision",
     "activation-sensitivity": "activation sensitivity",
 }  # fmt: skip
-SUBSTITUTE = "replication on substitutes"
+CALLED = {
+    "paper": "the paper's data", SUBSTITUTES: SUBSTITUTES, "folder": "not the paper's data",
+}  # fmt: skip
 DASH = "\N{EN DASH}"
 NOTE = "mean over seeds [95 % interval] (smallest to largest seed); n: test images of a seed"
 LINE, TOP = 4.3, 13.0  # mm: of a row; of title and head
@@ -56,13 +59,11 @@ def page(numbers: pd.DataFrame) -> tuple[list[str], list[Group]]:
     for dataset in in_order(numbers["dataset"]):
         own = numbers[numbers["dataset"] == dataset]
         for (task, model), part in own.groupby(["task", "model"], sort=False):
-            title = f"{named(dataset)}, {task}, {model}"
-            if (part["published"] == "-").all():
-                title += f": {SUBSTITUTE}"
+            title = f"{named(dataset)}, {task}, {model}: {CALLED[stands_for(dataset)]}"
             rows = []
             for (arm, method), line in part.groupby(["arm", "method"], sort=False):
                 rows.append(_row(look_of(str(arm), str(method)).title, line, metrics))
-                rows += _published(line, metrics)
+                rows += [*_fewer(line, metrics), *_published(line, metrics)]
             groups.append(Group(title, tuple(rows)))
     heads = [HEADS.get(name, name) for name in metrics]
     return heads, groups
@@ -76,13 +77,24 @@ def _row(name: str, line: pd.DataFrame, metrics: list[str]) -> tuple[str, tuple[
     return name, cells, count
 
 
+def _fewer(line: pd.DataFrame, metrics: list[str]) -> list[tuple[str, tuple[str, ...], str]]:
+    """How many of the seeds that were asked for stand behind a number, where some are missing."""
+    found = {
+        row["metric"]: f"{row['seeds']:.0f} of {row['seeds_asked']:.0f} seeds"
+        for _, row in line.iterrows()
+        if row["status"] == "measured" and row["seeds"] < row["seeds_asked"]
+    }
+    return [("  not all seeds", tuple(found.get(m, "-") for m in metrics), "")] if found else []
+
+
 def _published(line: pd.DataFrame, metrics: list[str]) -> list[tuple[str, tuple[str, ...], str]]:
     """What was published beside ours, and where it was read; nothing where nothing was."""
-    found = {
-        row["metric"]: f"{row['published']} ({row['published_kind']})"
-        for _, row in line.iterrows()
-        if row["published"] != "-"
-    }
+    found = {}
+    for _, row in line.iterrows():
+        value, kind, weight = row["published"], row["published_kind"], row["published_at"]
+        if value != "-":
+            where = kind if weight == "-" else f"{kind}, {weight}"
+            found[row["metric"]] = f"{value.removeprefix('0')} ({where})"
     return [("  as published", tuple(found.get(m, "-") for m in metrics), "")] if found else []
 
 

@@ -5,7 +5,8 @@ One row a data set, network, arm, method and measure; `printed` sets them as a p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ __all__ = ["TABLES", "Spec", "table_numbers"]
 
 ARMS = ("converted", "dense", "sparse", "ridge", "elastic", "hoyer", "logit-control")
 FLOORS = ("random", "centre", "reference-ceiling")
-KINDS = ("paper", "notebook", "reading-note", "memory")  # the most to be relied on first
+KINDS = ("paper", "notebook", "derived", "reading-note", "memory")  # the most to be relied on first
 BY = [*CELL, "method", "metric", "direction"]
 
 
@@ -71,11 +72,12 @@ def table_numbers(
         per_image: of the same evaluation; with it, and several seeds, the interval is that of the
             mean over seeds and images.
         failed: `failed.csv`.
-        published: `paper_numbers.csv`.
+        published: `paper-against-ours.csv`, which has published numbers beside ours.
 
     Returns:
         The columns of results.csv that say what it is, `lambda1`, `lambda2`, the columns of
-        `over_seeds`, and `published` with its `published_kind` where the data are the same.
+        `over_seeds`, and `published` with its `published_kind` and the weight that it is
+        `published_at` where the data are the same; of several weights the nearest to ours.
         A failed cell has a row for each measure, with status `failed`.
 
     Raises:
@@ -86,26 +88,26 @@ def table_numbers(
     spec = TABLES[choose("table", kind, TABLES)]
     if per_image is not None and table["seed"].nunique() > 1:
         table = with_seed_intervals(table, per_image, spec.metrics)
-    parts = []
+    holes, parts = Holes.of(failed), []
     for metric in spec.metrics:
         rows = map_rows(table, metric) if spec.methods else test_rows(table, metric)
         rows = rows[rows["step"] == "-"]
         rows = own_map(rows[rows["method"].isin(spec.methods)]) if spec.methods else rows
         if len(rows):
             weights = rows.groupby(BY, sort=False)[["lambda1", "lambda2"]].first().reset_index()
-            parts.append(over_seeds(rows, BY).merge(weights, on=BY))
+            parts.append(over_seeds(rows, BY, holes).merge(weights, on=BY))
     if not parts:
         raise SoftCAMError(f"the results hold none of {', '.join(spec.metrics)}: evaluate them.")
-    found = pd.concat([*parts, *_holes(spec, pd.concat(parts), failed)], ignore_index=True)
+    found = pd.concat([*parts, *_holes(spec, pd.concat(parts), holes)], ignore_index=True)
     found = _without_twins(found, spec)
-    return _ordered(_beside(found, published, table), spec)
+    return _ordered(_beside(found, published), spec)
 
 
-def _holes(spec: Spec, found: pd.DataFrame, failed: pd.DataFrame | None) -> list[pd.DataFrame]:
+def _holes(spec: Spec, found: pd.DataFrame, holes: Holes) -> list[pd.DataFrame]:
     """A row without a number for each measure of a cell that failed."""
     import pandas as pd
 
-    holes, lost = Holes.of(failed), []
+    lost: list[dict[str, Any]] = []
     every = found[CELL].drop_duplicates()
     for model in every["model"].unique():
         places = [*every.loc[every["model"] == model, ["dataset", "task"]].to_numpy().tolist()]
@@ -137,27 +139,37 @@ def _without_twins(found: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     return found[~twin]
 
 
-def _beside(
-    found: pd.DataFrame, published: pd.DataFrame | None, table: pd.DataFrame
-) -> pd.DataFrame:
+def _beside(found: pd.DataFrame, published: pd.DataFrame | None) -> pd.DataFrame:
     """What was published about the same data, network, arm, method and measure; else `-`."""
-    backbones = table.drop_duplicates("model").set_index("model")["backbone"].to_dict()
-    values, kinds = [], []
-    for _, row in found.iterrows():
-        value, kind = "-", "-"
-        if published is not None:
-            same = published[published["dataset"] == row["dataset"]]
-            same = same[same["model"].isin([row["model"], backbones.get(row["model"], "-")])]
-            for name in ("task", "arm", "method", "metric"):
-                same = same[same[name] == row[name]]
-            same = same[same["k_or_lambda"].isin(["-", ""])]
-            rank = same["kind"].map({name: i for i, name in enumerate(KINDS)})
-            if len(same):
-                best = same.loc[rank.idxmin()]
-                value, kind = str(best["value"]), str(best["kind"])
-        values.append(value)
-        kinds.append(kind)
-    return found.assign(published=values, published_kind=kinds)
+    said = ("published", "published_kind", "published_at")
+    same = None if published is None else published[published["heading"] == "paper"]
+    texts = [_published(row, same) for row in found.to_dict("records")]
+    return found.assign(**{n: [t[i] for t in texts] for i, n in enumerate(said)})
+
+
+def _published(row: Mapping[Any, Any], same: pd.DataFrame | None) -> tuple[str, str, str]:
+    """Number, where it was read and weight: the most to be relied on, then the nearest weight."""
+    if same is not None:
+        for name in ("dataset", "task", "model", "arm", "method", "metric"):
+            same = same[same[name] == row[name]]
+        same = same[same["k_or_lambda"].str.fullmatch(r"-|lambda[12]=[-+.e\d]+")]
+    if same is None or same.empty:
+        return "-", "-", "-"
+    each = same[["kind", "k_or_lambda", "paper_value"]].astype(str).to_numpy().tolist()
+    kind, weight, value = min(each, key=lambda e: (KINDS.index(e[0]), _far(e[1], row)))
+    return value, kind, weight
+
+
+def _far(weight: str, row: Mapping[Any, Any]) -> float:
+    """How far a published weight, or a range of them, lies from ours, as |log|; none is 0."""
+    name, _, theirs = weight.partition("=")
+    if not theirs:
+        return 0.0
+    ours, ends = float(row[name]), [float(each) for each in theirs.split("..")]
+    nearest = min(max(ours, ends[0]), ends[-1])
+    if nearest == ours:
+        return 0.0
+    return abs(math.log(nearest / ours)) if ours > 0 and nearest > 0 else math.inf
 
 
 def _ordered(found: pd.DataFrame, spec: Spec) -> pd.DataFrame:

@@ -10,11 +10,13 @@ from torch import nn
 
 from softcam import to_softcam
 from softcam.common import SoftCAMError
+from softcam.evidence import Conversion
 from softcam.results import COLUMNS
 from softcam.visualize.paper import (
     LOOKS,
     MapRow,
     ShownImage,
+    architecture_caption,
     architecture_numbers,
     draw_architecture,
     draw_maps,
@@ -25,10 +27,12 @@ from softcam.visualize.paper import (
     map_numbers,
     markdown,
     panel_numbers,
+    path_caption,
     path_numbers,
     stages,
     table_numbers,
 )
+from softcam.visualize.paper.rows import chosen_rows
 from tests.results_tables import PLAIN
 
 FAILED = pd.DataFrame({"dataset": ["d"], "task": ["binary"], "model": ["m"], "arm": ["ridge"]})
@@ -141,6 +145,12 @@ def test_the_path_marks_what_was_chosen_and_what_failed() -> None:
     assert [text.get_text() for text in figure.axes[0].texts] == ["failed"]
     accuracy = figure.axes[2].get_lines()
     assert any(list(each.get_ydata()) == [0.85, 0.85] for each in accuracy), "without a penalty"
+    said = path_caption(numbers)
+    assert "that of Hoyer SoftCAM is of the Hoyer spread" in said and "logit control" not in said
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "Hoyer SoftCAM*" in names and "sparse SoftCAM" in names
+    alone = numbers[numbers["arm"] != "hoyer"]
+    assert "another quantity" not in path_caption(alone)
     with pytest.raises(SoftCAMError, match="no weights of lambda2"):
         path_numbers(selection(), path_table(), "lambda2")
 
@@ -153,17 +163,84 @@ def test_a_table_says_seeds_holes_and_whose_data() -> None:
     assert found == pytest.approx([0.7, 0.9])
     assert by_arm.loc["ridge", "status"] == "failed"
     for text in (markdown(numbers, "T"), latex(numbers, "T")):
-        assert "replication on substitutes" in text and "failed" in text and ".800" in text
+        assert "d, binary, m: not the paper's data" in text and "failed" in text and ".800" in text
     words = [text.get_text() for text in draw_table(numbers, "T").axes[0].texts]
     assert any(word.startswith(".800 [.600, 1.000] (.700") for word in words)
-    published = pd.DataFrame([
-        {"dataset": "d", "task": "binary", "model": "b", "arm": "sparse", "method": "-",
-         "metric": "accuracy", "k_or_lambda": "-", "value": value, "kind": kind}
-        for value, kind in ((".71", "notebook"), (".72", "paper"))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "heading"),
+    [
+        ("phantoms-cxr", "replication on substitutes"),
+        ("oct-drusen", "the paper's data"),
+        ("kaggle-dr-grade", "the paper's data"),
+        ("folder-mine", "not the paper's data"),
+    ],
+)
+def test_a_heading_says_whose_data_with_or_without_published_numbers(
+    dataset: str, heading: str
+) -> None:
+    numbers = table_numbers("classification", results().assign(dataset=dataset))
+    assert f"binary, m: {heading}**" in markdown(numbers, "T")
+
+
+def published(*rows: tuple[str, str, str], heading: str = "paper") -> pd.DataFrame:
+    return pd.DataFrame([
+        {"heading": heading, "dataset": "d", "task": "binary", "model": "m", "arm": "sparse",
+         "method": "-", "metric": "accuracy", "k_or_lambda": weight, "paper_value": value,
+         "kind": kind}
+        for value, kind, weight in rows
     ])  # fmt: skip
-    beside = table_numbers("classification", results(), published=published)
-    text = markdown(beside, "T")
-    assert ".72 (paper)" in text and "substitutes" not in text and ".71" not in text
+
+
+def test_a_published_number_stands_below_ours() -> None:
+    table = results().assign(lambda1=1e-3)
+    same = published(("0.71", "notebook", "-"), ("0.72", "paper", "-"), ("0.5", "paper", "k=3"))
+    text = markdown(table_numbers("classification", table, published=same), "T")
+    assert ".72 (paper)" in text and ".71" not in text and ".5 (" not in text
+    weights = published(("0.6", "paper", "lambda1=0"), ("0.7", "paper", "lambda1=2e-03..3e-03"))
+    numbers = table_numbers("classification", table, published=weights)
+    assert numbers.set_index("arm").loc["sparse", "published_at"] == "lambda1=2e-03..3e-03"
+    assert ".7 (paper, lambda1=2e-03..3e-03)" in markdown(numbers, "T"), (
+        "the weight nearest to ours"
+    )
+    other = published(("0.72", "paper", "-"), heading="replication on substitutes")
+    numbers = table_numbers("classification", table, published=other)
+    assert set(numbers["published"]) == {"-"}
+
+
+def test_missing_seeds_are_said() -> None:
+    keys = {"dataset": "d", "task": "binary", "model": "m", "arm": "sparse"}
+    lost = pd.DataFrame([{**keys, "seed": seed} for seed in (1, 2)] + [
+        {**keys, "dataset": "other", "seed": 3}, {**keys, "arm": "ridge", "seed": 4},
+    ])  # fmt: skip
+    numbers = table_numbers("classification", results(), failed=lost)
+    by_arm = numbers[numbers["status"] == "measured"].set_index("arm")
+    assert by_arm.loc["sparse", ["seeds", "seeds_asked"]].tolist() == [2, 3]
+    assert by_arm.loc["black-box", ["seeds", "seeds_asked"]].tolist() == [2, 2]
+    for text in (markdown(numbers, "T"), latex(numbers, "T")):
+        assert text.count("2 of 3 seeds") == 1 and "2 of 2" not in text
+    undefined = results().assign(value=lambda t: t["value"].where(t["seed"] == 0))
+    assert "1 of 2 seeds" in markdown(table_numbers("classification", undefined), "T")
+    label = draw_panel(panel_numbers(results(), failed=lost)).axes[0].get_xlabel()
+    assert "2 of 3 seeds: sparse SoftCAM" in label
+
+
+def test_tasks_of_one_data_set_do_not_hide_each_other() -> None:
+    both = [
+        row("activation-precision", 0.5, task=task, finding=finding, method="softcam")
+        for task, finding in (("binary", "all"), ("multi-class", "drusen"))
+    ]
+    numbers = table_numbers("activation", pd.DataFrame(both, columns=list(COLUMNS)))
+    assert numbers["task"].tolist() == ["binary", "multi-class"]
+
+
+@pytest.mark.parametrize("words", [True, False])
+def test_runs_that_were_not_chosen_are_left_out(words: bool) -> None:
+    flags = pd.Series([True, False])
+    choice = pd.DataFrame({"run_id": ["a", "b"], "chosen": flags.astype(str) if words else flags})
+    assert set(chosen_rows(path_table(), choice)["run_id"]) == {"a", "z", "h"}
+    assert len(chosen_rows(path_table(), None)) == len(path_table())
 
 
 def test_tables_of_maps_keep_one_gauge_and_the_floors() -> None:
@@ -189,8 +266,18 @@ def test_the_architecture_has_the_sizes_of_the_model() -> None:
     assert [numbers.loc[f"logit {c}", "value"] for c in range(3)] == pytest.approx(logits)
     words = " ".join(t.get_text() for t in draw_architecture(model, image).axes[0].texts)
     assert "3 x 4 x 4" in words and "GAP\n6x1x1" in words and "21 weights" in words
+    assert "pools first" in architecture_caption(model)
     with pytest.raises(SoftCAMError, match="to_softcam"):
         architecture_numbers(nn.Linear(1, 1), image)  # type: ignore[arg-type]
+
+
+def test_the_black_box_of_a_vgg_flattens_and_does_not_pool_to_one_cell() -> None:
+    model, image = small(), torch.rand(3, 16, 16)
+    model.conversion = Conversion("paper", None, 4)
+    words = " ".join(t.get_text() for t in draw_architecture(model, image).axes[0].texts)
+    assert "flatten" in words and "GAP" not in words
+    said = architecture_caption(model)
+    assert "flattens" in said and "pools first" not in said
 
 
 def test_maps_show_their_limits_and_their_holes() -> None:
