@@ -251,7 +251,8 @@ def _chance(row: MapRow, name: str, before: str) -> str:
 
 
 def _below(ax: Any, text: str) -> None:
-    ax.text(0.5, -0.05, text, ha="center", va="top", fontsize=7, transform=ax.transAxes)
+    if text:
+        ax.text(0.5, -0.05, text, ha="center", va="top", fontsize=7, transform=ax.transAxes)
 
 
 def _scale(figure: Any, axes: np.ndarray) -> None:
