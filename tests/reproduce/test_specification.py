@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from softcam.common import SoftCAMError
 from softcam.metrics import MapBatch, Ratios, get_measure, paired_difference
@@ -198,7 +200,18 @@ def test_each_task_of_a_data_set_has_a_column_of_its_own() -> None:
     whole = pd.concat([table.assign(dataset=d, model="m", task=t) for d, t in places])
     titles = [ax.get_title() for ax in plot_specification(whole).axes[:3]]
     assert [title.split("\n")[:2] for title in titles[:2]] == [list(each) for each in places[:2]]
-    assert titles[2].startswith("y\nof 6:"), "a task is named where there are several"
+    assert titles[2].startswith("y\n6 ways to ask:"), "a task is named where there are several"
+
+
+def test_titles_of_four_columns_do_not_meet() -> None:
+    table = curve_of(sides(0.05), n_boot=50, n_draws=50).table
+    places = [("phantoms-cxr", "binary"), ("phantoms-oct", "binary"),
+              ("phantoms-fundus", "binary"), ("phantoms-fundus", "multi-class")]  # fmt: skip
+    whole = pd.concat([table.assign(dataset=d, model="m", task=t) for d, t in places])
+    figure = plot_specification(whole)
+    FigureCanvasAgg(figure).draw()
+    boxes = [ax.title.get_window_extent() for ax in figure.axes[:4]]
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes)), [(b.x0, b.x1) for b in boxes]
 
 
 def test_legend_and_title_mean_the_same_by_ahead() -> None:
@@ -206,7 +219,7 @@ def test_legend_and_title_mean_the_same_by_ahead() -> None:
     table = table.assign(dataset="x", model="m", task="t", effect=0.01, ahead="neither")
     table.loc[:2, "ahead"] = ["sparse", "rival", "sparse"]
     ax = plot_specification(table).axes[0]
-    assert ax.get_title() == "x\nof 6: sparse ahead 33%,\nGrad-CAM ahead 17%"
+    assert ax.get_title() == "x\n6 ways to ask:\nsparse ahead 33%\nGrad-CAM ahead 17%"
     dots = {each.get_label(): len(each.get_offsets()) for each in ax.collections[2:]}
     assert dots == {"sparse ahead": 2, "Grad-CAM ahead": 1, "neither ahead": 3}
     assert "advantage of sparse" in ax.get_ylabel() and "sign is turned" in CAPTION

@@ -55,10 +55,10 @@ def plot_specification(table: pd.DataFrame) -> Figure:
         raise SoftCAMError("there is no specification to draw: measure maps first.")
     groups = list(table.groupby(["dataset", "task", "model"], sort=False))
     rows = _choices(table)
-    tall = 1.5 + 0.125 * (len(rows) + len({c for c, _ in rows}))
+    tall = 1.6 + 0.125 * (len(rows) + len({c for c, _ in rows}))
     figure, axes = new_figure(
         2, len(groups), cell=(WIDTH / len(groups), tall / 2), sharex="col",
-        gridspec_kw={"height_ratios": [1.5, tall - 1.5]},
+        gridspec_kw={"height_ratios": [1.6, tall - 1.6]},
     )  # fmt: skip
     size = max(each["effect"].abs().max() for _, each in groups) * 1.08
     for column, (key, own) in enumerate(groups):
@@ -107,9 +107,9 @@ def _effects(ax: Any, own: pd.DataFrame, title: str, size: float, *, first: bool
         here = (own["ahead"] == name).to_numpy()
         ax.scatter(rank[here], effect[here], s=1.5, color=shades[name], linewidth=0, label=label)
     share = {name: (own["ahead"] == name).mean() for name in said}
-    above = f"of {len(own)}: sparse ahead {share['sparse']:.0%},"
-    below = f"Grad-CAM ahead {share['rival']:.0%}"
-    ax.set_title(f"{title}\n{above}\n{below}", fontsize=TYPE + 1)
+    lines = (title, f"{len(own)} ways to ask:", f"sparse ahead {share['sparse']:.0%}",
+             f"Grad-CAM ahead {share['rival']:.0%}")  # fmt: skip
+    ax.set_title("\n".join(lines), fontsize=TYPE + 1)
     ax.set_ylim(-size, size)
     ax.set_xlim(0, len(own) + 1)
     ax.tick_params(labelsize=TYPE, length=2, labelleft=first, labelbottom=False)

@@ -32,8 +32,7 @@ __all__ = ["Sweep", "draw_all"]
 
 log = logging.getLogger(__name__)
 PUBLISHED = "paper-against-ours.csv"
-OWN = ("dense", "sparse")  # shown beside the post-hoc methods
-XRAY = ("cxr", "rsna")  # large lesions: these show ridge, too
+OWN = ("dense", "sparse", "ridge")  # shown beside the post-hoc methods
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Sweep:
         rows = rows[rows["seed"] == rows["seed"].min()]
         found: dict[str, Run | None] = {}
         holes = Holes.of(self.failed)
-        for arm in ("black-box", *OWN, *(["ridge"] if any(x in dataset for x in XRAY) else [])):
+        for arm in ("black-box", *OWN):
             ids = rows.loc[rows["arm"] == arm, "run_id"]
             path = runs_root() / dataset / str(ids.iloc[0]) if len(ids) else None
             if path is not None and (path / "done.json").is_file():
@@ -222,7 +221,9 @@ def _maps(sweep: Sweep, model: str) -> Iterator[Drawing]:
         yield Drawing(
             "maps", pictures.draw_maps(rows), pictures.map_numbers(rows),
             f"The image is {pictures.RULE}. Findings are outlined. Full colour is the number below "
-            "a map, the 99th percentile of its |value|; red speaks for the disease, blue against.",
+            "a map, the 99th percentile of its |value|; red speaks for the disease, blue against. "
+            "P: the disease's probability; below the image it is that of the black box, which the "
+            "post-hoc methods explain.",
             {"image": pictures.RULE, "seed": 0}, tuple(row.image for row in rows),
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +60,8 @@ class MapRow:
         finding: (H, W) bool.
         maps: title to a signed map (h, w), or None where the cell failed.
         gauges: title to `contrast`, `raw` or `-`.
+        probabilities: title, or `image` for the black box, to the probability that the network
+            gives the class that is explained; those that are known stand below the panels.
     """
 
     image: ShownImage
@@ -68,6 +70,7 @@ class MapRow:
     finding: np.ndarray
     maps: Mapping[str, np.ndarray | None]
     gauges: Mapping[str, str]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 def chosen_image(data: ImageSet, seed: int = 0, label: int | None = None) -> int:
@@ -116,15 +119,18 @@ def map_row(
     asked += [(arm, "softcam") for arm in runs if arm != "black-box"]
     maps: dict[str, np.ndarray | None] = {}
     gauges: dict[str, str] = {}
+    said: dict[str, float] = {}
+    pixels, target = data.batch([index]), _target(data, index)
     for arm, method in asked:
         title, run = look_of(arm, method).title, runs.get(arm)
         maps[title], gauges[title] = None, "-"
         if run is not None:
-            target = _target(data, index)
-            maps[title], gauges[title] = _map(method, run.model(), data.batch([index]), target)
+            model = run.model()
+            maps[title], gauges[title] = _map(method, model, pixels, target)
+            said["image" if arm == "black-box" else title] = _probability(model, pixels, target)
     image = ShownImage(first.config.data, split, data.ids[index])
     title = f"{named(data.name)}"
-    return MapRow(image, title, data.batch([index])[0], data.finding(index), maps, gauges)
+    return MapRow(image, title, pixels[0], data.finding(index), maps, gauges, said)
 
 
 def _target(data: ImageSet, index: int) -> int:
@@ -133,6 +139,15 @@ def _target(data: ImageSet, index: int) -> int:
     if label.ndim:
         return int(np.flatnonzero(label)[0])
     return 1 if len(data.classes) == 2 else int(label)
+
+
+@torch.no_grad()
+def _probability(model: Any, images: Tensor, target: int) -> float:
+    """What the network says of the class that is explained."""
+    logits = model(images)
+    if model.link == "sigmoid":
+        return float(logits.sigmoid()[0, min(target, logits.shape[1] - 1)])
+    return float(logits.softmax(1)[0, target])
 
 
 def _map(method: str, model: Any, images: Tensor, target: int) -> tuple[np.ndarray, str]:
@@ -173,7 +188,9 @@ def map_numbers(rows: Sequence[MapRow]) -> pd.DataFrame:
         for title, values in row.maps.items():
             said: dict[str, Any] = {"data": row.image.record()["data"], "split": row.image.split,
                     "image": row.image.id, "row": row.title, "map": title,
-                    "gauge": row.gauges[title], "status": MISSING}  # fmt: skip
+                    "gauge": row.gauges[title], "status": MISSING,
+                    "probability": row.probabilities.get(title, row.probabilities.get("image")),
+                    }  # fmt: skip
             if values is not None:
                 said |= {
                     "height": values.shape[0], "width": values.shape[1],
@@ -192,12 +209,13 @@ def draw_maps(rows: Sequence[MapRow], title: str = "") -> Figure:
     names = list(dict.fromkeys(name for row in rows for name in row.maps))
     side = DOUBLE / (1 + len(names))
     figure, axes = paper_figure(
-        len(rows), 1 + len(names), height=16 + (side + 5.0) * len(rows) + 6 * bool(title)
+        len(rows), 1 + len(names), height=16 + (side + 8.0) * len(rows) + 6 * bool(title)
     )
     for y, row in enumerate(rows):
         head = ["image"] if y == 0 else [""]
         show_image(row.pixels, axes[y, 0], head[0])
         outline(row.finding, axes[y, 0], width=0.7)
+        _below(axes[y, 0], _chance(row, "image", "P = "))
         axes[y, 0].text(-0.08, 0.5, row.title, rotation=90, ha="right", va="center",
                         transform=axes[y, 0].transAxes)  # fmt: skip
         for x, name in enumerate(names, 1):
@@ -224,8 +242,17 @@ def _one_map(ax: Any, row: MapRow, name: str, head: str) -> None:
     show_evidence(row.pixels, values, ax, finding=None, limit=limit, title=head)
     outline(row.finding, ax, width=0.7)
     ax.title.set_fontsize(7)
-    ax.text(0.5, -0.05, f"\N{PLUS-MINUS SIGN}{limit:.2g}", ha="center", va="top", fontsize=7,
-            transform=ax.transAxes)  # fmt: skip
+    _below(ax, f"\N{PLUS-MINUS SIGN}{limit:.2g}{_chance(row, name, chr(10) + 'P = ')}")
+
+
+def _chance(row: MapRow, name: str, before: str) -> str:
+    known = row.probabilities.get(name)
+    return "" if known is None else f"{before}{known:.2f}"
+
+
+def _below(ax: Any, text: str) -> None:
+    if text:
+        ax.text(0.5, -0.05, text, ha="center", va="top", fontsize=7, transform=ax.transAxes)
 
 
 def _scale(figure: Any, axes: np.ndarray) -> None:

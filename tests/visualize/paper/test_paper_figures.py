@@ -293,3 +293,15 @@ def test_maps_show_their_limits_and_their_holes() -> None:
     assert numbers["limit"].iloc[0] == 0.25 and numbers["mean"].iloc[0] == -0.25
     texts = [[text.get_text() for text in ax.texts] for ax in draw_maps(rows).axes[:3]]
     assert texts == [["a set"], ["\N{PLUS-MINUS SIGN}0.25"], ["failed"]]
+
+
+def test_maps_say_what_each_network_says() -> None:
+    finding, image = np.zeros((8, 8), bool), ShownImage("phantoms:cxr", "test", "7")
+    maps = {"Grad-CAM": np.ones((2, 2)), "sparse SoftCAM": np.ones((2, 2))}
+    said = {"image": 0.207, "sparse SoftCAM": 0.9}
+    row = MapRow(image, "a set", np.zeros((8, 8), np.uint8), finding, maps,
+                 dict.fromkeys(maps, "raw"), said)  # fmt: skip
+    assert map_numbers([row])["probability"].tolist() == [0.207, 0.9]
+    texts = [[text.get_text() for text in ax.texts] for ax in draw_maps([row]).axes[:3]]
+    limit = "\N{PLUS-MINUS SIGN}1"
+    assert texts == [["P = 0.21", "a set"], [limit], [f"{limit}\nP = 0.90"]]
