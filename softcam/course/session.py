@@ -1,0 +1,58 @@
+"""Whose answers are being looked at: a student at home, or a submission that is graded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from softcam.common import SoftCAMError
+
+__all__ = ["Session", "begin", "current"]
+
+CHECK_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Session:
+    """A submission that is being graded.
+
+    Attributes:
+        assignment: 1 to 6.
+        student: the id, from the folder that the submission lies in.
+        variant: key of the hidden inputs of this assignment; empty, there are none.
+        check_seconds: how long a check may take.
+    """
+
+    assignment: int
+    student: str
+    variant: str = ""
+    check_seconds: float = CHECK_SECONDS
+
+
+_current: Session | None = None
+
+
+def begin(session: Session) -> None:
+    """From now on this process grades.
+
+    Raises:
+        SoftCAMError: it does so already.
+    """
+    global _current
+    if _current is not None:
+        raise SoftCAMError("this process grades a submission already: each has one of its own.")
+    _current = session
+
+
+def current() -> Session | None:
+    """The submission that this process grades, or None at home.
+
+    Raises:
+        SoftCAMError: nbgrader runs the notebook, but not in the way of `softcam course`.
+    """
+    if _current is None and os.environ.get("NBGRADER_EXECUTION") == "autograde":
+        raise SoftCAMError(
+            "nbgrader runs this notebook without the guard of softcam: grade in the folder that "
+            "`softcam course` made, with its nbgrader_config.py."
+        )
+    return _current
