@@ -78,6 +78,21 @@ def reproduce(arguments: list[str]) -> int:
     return call(in_venv("softcam"), "reproduce", "all", *arguments)
 
 
+def explore(arguments: list[str]) -> int:
+    """open the evidence explorer in a browser; Ctrl-C ends it"""
+    return call(in_venv("softcam"), "explore", *arguments)
+
+
+def course(arguments: list[str]) -> int:
+    """the instructor's bundle: course --secret FILE --roster CSV; course grade"""
+    return call(in_venv("softcam"), "course", *arguments)
+
+
+def site(arguments: list[str]) -> int:
+    """build the pages of runs/site from executed notebooks"""
+    return python("-m", "tools.site", *arguments)
+
+
 def clean(arguments: list[str]) -> int:
     """remove caches; with --all also .venv (data/ and runs/ stay)"""
     if unknown := [argument for argument in arguments if argument != "--all"]:
@@ -108,6 +123,9 @@ WORDS = {
     "lab": lab,
     "bench": bench,
     "reproduce": reproduce,
+    "explore": explore,
+    "course": course,
+    "site": site,
     "clean": clean,
     "help": show_help,
 }

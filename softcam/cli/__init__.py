@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from softcam.cli.convert import convert
+from softcam.cli.course import course
 from softcam.cli.data import app as data_app
 from softcam.cli.evaluation import evaluate
+from softcam.cli.explore import explore
 from softcam.cli.game import game
 from softcam.cli.options import (
     Data,
@@ -71,7 +73,9 @@ app.add_typer(data_app, name="data")
 app.add_typer(reproduce_app, name="reproduce")
 
 app.command()(convert)
+app.command()(course)
 app.command()(evaluate)
+app.command()(explore)
 app.command()(game)
 
 
