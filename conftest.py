@@ -20,6 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the folder, once for all workers."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ["SOFTCAM_PROFILE"] = "quick"
+    os.environ["SOFTCAM_UNATTENDED"] = "1"  # nobody answers the notebooks' questions
     os.environ.pop("SOFTCAM_DATA", None)
     if hasattr(config, "workerinput"):
         return  # a worker inherits the folder of its controller

@@ -42,18 +42,22 @@ if TYPE_CHECKING:
     from softcam.evaluate import evaluate
     from softcam.finer import finer_maps, recalibrate_batch_norm
     from softcam.notebooks import run_notebooks
+    from softcam.predictions import compare_prediction, predict_first
     from softcam.profiles import load_profile
     from softcam.report import write_report
     from softcam.runs import Run, TrainConfig, find_runs
     from softcam.training import train
     from softcam.travel import export_onnx, export_program, load_black_box_state, to_black_box
     from softcam.validation import predict
+    from softcam.visualize.explorer import explore
 
 # Loaded on first use: `import softcam` costs little more than `import torch`.
 _LAZY = {
     "Run": "softcam.runs",
     "TrainConfig": "softcam.runs",
+    "compare_prediction": "softcam.predictions",
     "evaluate": "softcam.evaluate",
+    "explore": "softcam.visualize.explorer",
     "export_checkpoint": "softcam.checkpoints",
     "export_onnx": "softcam.travel",
     "export_program": "softcam.travel",
@@ -64,6 +68,7 @@ _LAZY = {
     "load_profile": "softcam.profiles",
     "open_data": "softcam.data",
     "predict": "softcam.validation",
+    "predict_first": "softcam.predictions",
     "recalibrate_batch_norm": "softcam.finer",
     "run_notebooks": "softcam.notebooks",
     "to_black_box": "softcam.travel",
@@ -80,8 +85,10 @@ __all__ = [
     "Run",
     "SoftCAM",
     "TrainConfig",
+    "compare_prediction",
     "elastic_net",
     "evaluate",
+    "explore",
     "export_checkpoint",
     "export_onnx",
     "export_program",
@@ -97,6 +104,7 @@ __all__ = [
     "output_root",
     "paper_lambdas",
     "predict",
+    "predict_first",
     "project_root",
     "recalibrate_batch_norm",
     "run_notebooks",

@@ -26,6 +26,7 @@ from softcam.common import (
     runs_root,
     write_json,
 )
+from softcam.predictions import UNATTENDED
 from softcam.profiles import load_profile
 
 __all__ = ["TUTORIAL", "NotebookFailed", "notebook_names", "notebook_parameters", "run_notebooks"]
@@ -135,7 +136,11 @@ def _execute(name: str, target: Path, values: dict[str, Any]) -> None:
 
     source = notebook_folder() / f"{name}.ipynb"
     half = target.with_suffix(".running.ipynb")
-    environment = {"SOFTCAM_OUT": str(target.parent), "SOFTCAM_PROFILE": str(values["profile"])}
+    environment = {
+        "SOFTCAM_OUT": str(target.parent),
+        "SOFTCAM_PROFILE": str(values["profile"]),
+        UNATTENDED: "1",
+    }
     try:
         with _quiet("papermill"), _variables(environment):
             papermill.execute_notebook(

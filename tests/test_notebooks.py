@@ -78,7 +78,10 @@ def test_the_tutorial_runs_from_end_to_end() -> None:
     for name in names:
         cells = json.loads((out / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
         outputs = [o for c in cells if c["cell_type"] == "code" for o in c["outputs"]]
-        assert any("image/png" in o.get("data", {}) for o in outputs), f"{name} shows no picture"
+        pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+        assert pictures, f"{name} shows no picture"
+        words = [o["metadata"].get("image/png", {}).get("alt", "").split() for o in pictures]
+        assert all(len(each) >= 5 for each in words), f"{name}: a picture without a text: {words}"
         assert list((out / "figures").glob(f"{name[:2]}-*.png")), f"{name} saves no figure"
     assert (out / "results.csv").is_file()
     page = write_report(out).read_text(encoding="utf-8")

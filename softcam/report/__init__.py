@@ -41,10 +41,11 @@ _ARM_ORDER = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its caption; `data` is the PNG in base64."""
+    """A figure with its caption and its alternative text; `data` is the PNG in base64."""
 
     name: str
     caption: str
+    alt: str
     data: str
 
 
@@ -138,10 +139,15 @@ def _question(
 
 
 def _pictures(folder: Path) -> list[Picture]:
-    from softcam.visualize.save import read_caption
+    from softcam.visualize.save import read_alt, read_caption
 
     return [
-        Picture(path.stem, read_caption(path), base64.b64encode(path.read_bytes()).decode())
+        Picture(
+            path.stem,
+            read_caption(path),
+            read_alt(path),
+            base64.b64encode(path.read_bytes()).decode(),
+        )
         for path in sorted(folder.glob("*.png"))
     ]
 

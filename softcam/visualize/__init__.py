@@ -25,8 +25,8 @@ from softcam.visualize.overlay import (
 )
 from softcam.visualize.panels import gallery, montage, prediction_panel
 from softcam.visualize.publication import unpublishable, write_record
-from softcam.visualize.save import read_caption, save_figure
-from softcam.visualize.style import describe, new_figure
+from softcam.visualize.save import read_alt, read_caption, save_figure
+from softcam.visualize.style import describe, new_figure, seen_in
 
 __all__ = [
     "CONTRIBUTION",
@@ -46,9 +46,11 @@ __all__ = [
     "plot_global",
     "plot_layers",
     "prediction_panel",
+    "read_alt",
     "read_caption",
     "reliability_diagram",
     "save_figure",
+    "seen_in",
     "show_evidence",
     "show_image",
     "training_history",

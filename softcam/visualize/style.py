@@ -6,6 +6,7 @@ closed. Colours: Okabe & Ito, "Color Universal Design", 2008.
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,16 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "DIVERGING", "FLOOR", "array", "describe", "new_figure", "tidy"]
+__all__ = [
+    "COLOURS",
+    "DIVERGING",
+    "FLOOR",
+    "array",
+    "describe",
+    "new_figure",
+    "seen_in",
+    "tidy",
+]
 
 DIVERGING = "RdBu_r"  # red: evidence for, blue: evidence against, as in the paper
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -38,12 +48,17 @@ def new_figure(
     from matplotlib.figure import Figure
 
     class Picture(Figure):
-        """A figure that a notebook shows when it is the value of a cell, pyplot or not."""
+        """A figure that a notebook shows when it is the value of a cell, pyplot or not.
 
-        def _repr_png_(self) -> bytes:
-            buffer = io.BytesIO()
+        The alternative text goes with the picture as its metadata, where converters look for it.
+        A bundle comes before pyplot's own way of showing figures, which has no room for a text.
+        """
+
+        def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+            buffer, text = io.BytesIO(), seen_in(self)
             self.savefig(buffer, format="png", dpi=max(100, self.dpi))
-            return buffer.getvalue()
+            picture = base64.b64encode(buffer.getvalue()).decode()
+            return {"image/png": picture, "text/plain": text}, {"image/png": {"alt": text}}
 
     figure = Picture(figsize=(columns * cell[0], rows * cell[1]), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **subplots)
@@ -65,6 +80,11 @@ def array(values: Any) -> np.ndarray:
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     return np.asarray(values)
+
+
+def seen_in(figure: Figure) -> str:
+    """What is to be seen in a figure: the `alt` that `save_figure` was given, else `describe`."""
+    return str(figure.get_label() or describe(figure))
 
 
 def describe(figure: Figure) -> str:

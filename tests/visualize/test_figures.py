@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 
 import numpy as np
@@ -358,4 +359,5 @@ def test_describe_names_panels_axes_and_lines() -> None:
 
 def test_a_notebook_can_show_it_without_pyplot() -> None:
     figure, _ = new_figure()
-    assert figure._repr_png_().startswith(b"\x89PNG")
+    data, _ = figure._repr_mimebundle_()
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
