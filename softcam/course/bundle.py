@@ -141,7 +141,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (torch.Tensor, np.ndarray, np.generic, float)):
-        return np.asarray(value).round(6).tolist()
+        found = np.asarray(value)
+        return (found.round(6) if found.dtype.kind == "f" else found).tolist()
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     return value if isinstance(value, (str, int, type(None))) else str(value)
