@@ -76,7 +76,9 @@ def readme_block(tables: Path, name: str) -> str:
     lines += [
         f"From the profile `{name}`: phantoms, so *replication on substitutes*. How "
         f"{tested['claim'].nunique()} claims that were written down before the results came out "
-        f"([each one, with its rival, interval and power](docs/{name}.md)):",
+        f"([each one, with its rival, interval and power](docs/{name}.md)). A difference with its "
+        "95 % interval; how large it must be to count was fixed beforehand, so that a certain one "
+        "may still be too small:",
         "",
         f"| claim | {' | '.join(heads)} |",
         "|" + "---|" * (1 + len(heads)),
@@ -120,7 +122,7 @@ def _shares(tables: Path) -> list[str]:
 
 def results_page(folder: Path, figures: Path, name: str) -> str:
     """Every table of the reproduction on one page."""
-    times = pd.read_csv(folder / "times.csv")
+    times = pd.read_csv(folder / "times.csv").drop_duplicates("cell")  # not what was repeated
     parts = [
         f"# Results of the profile `{name}`\n",
         f"Written by `tools/publish.py {name}` from `runs/reproduce/{name}/`; the tables behind it "

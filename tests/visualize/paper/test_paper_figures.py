@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -302,6 +304,9 @@ def test_maps_say_what_each_network_says() -> None:
     row = MapRow(image, "a set", np.zeros((8, 8), np.uint8), finding, maps,
                  dict.fromkeys(maps, "raw"), said)  # fmt: skip
     assert map_numbers([row])["probability"].tolist() == [0.207, 0.9]
+    hole = replace(row, maps={**maps, "sparse SoftCAM": None}, probabilities={"image": 0.207})
+    (measured, failed) = map_numbers([hole])["probability"]
+    assert measured == 0.207 and np.isnan(failed), "a hole has no probability of another network"
     texts = [[text.get_text() for text in ax.texts] for ax in draw_maps([row]).axes[:3]]
     limit = "\N{PLUS-MINUS SIGN}1"
     assert texts == [["P = 0.21", "a set"], [limit], [f"{limit}\nP = 0.90"]]
