@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from softcam.checkpoints import export_checkpoint, load_checkpoint
     from softcam.convert import to_softcam
     from softcam.data import open_data
-    from softcam.evaluate import evaluate
+    from softcam.evaluation import evaluate
     from softcam.finer import finer_maps, recalibrate_batch_norm
     from softcam.notebooks import run_notebooks
     from softcam.predictions import compare_prediction, predict_first
@@ -56,7 +56,7 @@ _LAZY = {
     "Run": "softcam.runs",
     "TrainConfig": "softcam.runs",
     "compare_prediction": "softcam.predictions",
-    "evaluate": "softcam.evaluate",
+    "evaluate": "softcam.evaluation",
     "explore": "softcam.visualize.explorer",
     "export_checkpoint": "softcam.checkpoints",
     "export_onnx": "softcam.travel",

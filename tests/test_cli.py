@@ -21,7 +21,7 @@ from softcam.cli.evaluation import _find_runs as find_named
 from softcam.cli.options import parse_normalize, parse_options, parse_targets
 from softcam.common import SoftCAMError, read_json
 from softcam.coverage import read_table
-from softcam.evaluate import evaluate
+from softcam.evaluation import evaluate
 from softcam.notebooks import run_notebooks
 from softcam.runs import TrainConfig, find_runs
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from softcam import load_profile
-from softcam.evaluate import evaluate
+from softcam.evaluation import evaluate
 from softcam.explainers import explainers
 
 ROOT = Path(__file__).resolve().parents[1]

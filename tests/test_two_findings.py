@@ -14,11 +14,11 @@ import torch
 
 from softcam.checkpoints import checkpoint_command, export_checkpoint, load_checkpoint
 from softcam.common import SoftCAMError
-from softcam.evaluate import evaluate
+from softcam.evaluation import evaluate
 from softcam.explain import explain_files
 from softcam.runs import Run, TrainConfig, run_directory
 from softcam.training import train
-from tests.evaluate.known import one
+from tests.evaluation.known import one
 from tests.two_findings import FINDINGS, OPTIONS, SIDE, two_findings
 
 TINY = TrainConfig(

@@ -196,7 +196,7 @@ def warm_one(job: tuple[Study, str, list[str], bool]) -> None:
     """Ask everything of some runs, so that their answers lie in their caches."""
     import tempfile
 
-    from softcam.evaluate import evaluate_to
+    from softcam.evaluation import evaluate_to
 
     study, _, paths, first = job
     options = {**options_of(study, paths), "n_boot": 0}
@@ -208,7 +208,7 @@ def warm_one(job: tuple[Study, str, list[str], bool]) -> None:
 
 def is_dearest(name: str) -> bool:
     """Whether only the first seed's networks are explained by this method."""
-    from softcam.evaluate.costs import RARE
+    from softcam.evaluation.costs import RARE
     from softcam.explainers import get_explainer
 
     forwards = get_explainer(name).forwards
@@ -234,7 +234,7 @@ def evaluate_one(job: tuple[Study, str, str, list[str]]) -> str:
     """Measure all runs of one condition; returns the report's path."""
     from softcam import write_report
     from softcam.common import runs_root, write_text
-    from softcam.evaluate import evaluate_to
+    from softcam.evaluation import evaluate_to
 
     study, name, condition, paths = job
     folder = runs_root() / "study" / name / condition

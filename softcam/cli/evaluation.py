@@ -94,7 +94,7 @@ def evaluate(
     """Measure finished runs: one long table, per-image rows, and a report to read."""
     from softcam.common import runs_root
     from softcam.data import open_data
-    from softcam.evaluate import evaluate_to
+    from softcam.evaluation import evaluate_to
     from softcam.report import write_report
 
     found = _find_runs(runs or [])

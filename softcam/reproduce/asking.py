@@ -49,9 +49,9 @@ def evaluation_seconds(asked: Asked, counts: Mapping[str, int], timing: Timing) 
         counts: images of each split.
         timing: of the network.
     """
-    from softcam.evaluate import measure_catalogue
-    from softcam.evaluate.costs import COSTLY, DESTROYED, FINDINGS, RARE
-    from softcam.evaluate.truth import DRAWS
+    from softcam.evaluation import measure_catalogue
+    from softcam.evaluation.costs import COSTLY, DESTROYED, FINDINGS, RARE
+    from softcam.evaluation.truth import DRAWS
 
     options = asked.options
     catalogue = measure_catalogue(options.get("protocol", "corrected"))
@@ -98,7 +98,7 @@ def _occlusion(
 
 def _sources(asked: Asked, features: int) -> list[tuple[int, int]]:
     """For each method of a network its passes an image, and its maps (one a gauge)."""
-    from softcam.evaluate import USUAL
+    from softcam.evaluation import USUAL
     from softcam.explainers import get_explainer
 
     allowed = {"nothing", "evidence"}  # of a black box: of its converted twin

@@ -117,7 +117,7 @@ def _check_grids(plan: Plan, path: Path) -> None:
 
 def _check_evaluation(plan: Plan) -> None:
     """Keywords, methods and measures of `evaluate` by name."""
-    from softcam.evaluate import evaluate, measure_catalogue
+    from softcam.evaluation import evaluate, measure_catalogue
     from softcam.explainers import explainers
 
     known = set(inspect.signature(evaluate).parameters) - FIXED

@@ -23,7 +23,7 @@ import numpy as np
 
 from softcam.common import rng
 from softcam.data.records import ImageSet
-from softcam.evaluate.subjects import RunLike
+from softcam.evaluation.subjects import RunLike
 
 __all__ = ["MASK_METRIC", "Candidate", "choose_weight", "oracle_weight", "validated"]
 
@@ -138,7 +138,7 @@ def _pointing(model: Any, data: ImageSet, images: int, seed: int) -> float:
     """
     import torch
 
-    from softcam.evaluate.question import ask, findings_of, output_index, some_of
+    from softcam.evaluation.question import ask, findings_of, output_index, some_of
     from softcam.explainers import class_maps
     from softcam.explainers.gauges import in_gauge
     from softcam.metrics import measure_maps

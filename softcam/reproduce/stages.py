@@ -80,7 +80,7 @@ def _sizes(plan: Plan, data: DataSet) -> list[int]:
 def _prepare(space: Space, cell: Cell, progress: bool) -> Record:
     """Bring the data set to arrays in every size that is asked for."""
     from softcam.data.sources import open_data
-    from softcam.evaluate.subjects import task_of
+    from softcam.evaluation.subjects import task_of
 
     data, found = space.plan.data_set(cell.data), {}
     for size in _sizes(space.plan, data):
@@ -200,7 +200,7 @@ def _select(space: Space, cell: Cell, progress: bool) -> Record:
 
 def _evaluate(space: Space, cell: Cell, progress: bool) -> Record:
     """Measure the networks of one seed, or the unchosen weights of the grid."""
-    from softcam.evaluate import evaluate_to
+    from softcam.evaluation import evaluate_to
 
     plan, runs = space.plan, _runs_of(space, cell)
     if not runs:

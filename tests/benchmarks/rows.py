@@ -20,7 +20,7 @@ from torch import nn
 
 from softcam import SoftCAM
 from softcam.data.records import ImageSet
-from softcam.evaluate import evaluate_to
+from softcam.evaluation import evaluate_to
 from softcam.wrappers import BlackBox
 from tests.benchmarks.maps import memory_growth
 

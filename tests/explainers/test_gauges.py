@@ -8,7 +8,7 @@ import torch
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.explainers import get_explainer
 from softcam.explainers.gauges import GAUGES, gauge_maps, in_gauge, read_gauges
-from tests.evaluate.known import FakeRun, bright_square
+from tests.evaluation.known import FakeRun, bright_square
 
 
 def test_gauges_by_hand() -> None:

@@ -143,7 +143,7 @@ def test_what_cannot_be_measured_is_refused_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_small_reproduction_from_end_to_end(project: Path) -> None:
-    from softcam.evaluate import evaluate_to
+    from softcam.evaluation import evaluate_to
     from softcam.profiles import load_profile
     from softcam.training import train
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -111,8 +110,7 @@ def test_other_weights_or_data_give_an_evaluation_another_folder(
         for name in ("results.csv", "per_image.parquet"):
             write_text(folder / name, "measured")
 
-    # The package gives the function `evaluate` the name of its room, once anybody has asked for it.
-    monkeypatch.setattr(import_module("softcam.evaluate"), "evaluate_to", evaluated)
+    monkeypatch.setattr("softcam.evaluation.evaluate_to", evaluated)
     monkeypatch.setattr(stages, "_runs_of", lambda *_: [None])
     space = pretended(write_plan(tmp_path), "first")
     cell = space.cell(f"evaluate-cxr-{MODEL}-s1")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from softcam.common import rng
-from softcam.evaluate.question import output_index, some_of
+from softcam.evaluation.question import output_index, some_of
 from softcam.evidence import SoftCAM
 from softcam.metrics import OcclusionScores, occlusion_scores
 from softcam.metrics.paper import first_bright_row

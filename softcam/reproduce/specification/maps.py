@@ -11,9 +11,9 @@ from torch import Tensor
 
 from softcam.common import SoftCAMError
 from softcam.data.records import ImageSet
-from softcam.evaluate.maps import MapStore
-from softcam.evaluate.question import Question, ask, findings_of, output_index, some_of
-from softcam.evaluate.subjects import RunLike, subjects
+from softcam.evaluation.maps import MapStore
+from softcam.evaluation.question import Question, ask, findings_of, output_index, some_of
+from softcam.evaluation.subjects import RunLike, subjects
 from softcam.explainers import get_explainer
 from softcam.explainers.gauges import GAUGES, in_gauge
 

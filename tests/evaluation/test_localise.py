@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from softcam.evaluate import evaluate
-from softcam.evaluate import localise as module
+from softcam.evaluation import evaluate
+from softcam.evaluation import localise as module
 from softcam.outside import write_maps
-from tests.evaluate.known import CELL, NORMALIZE, QUICK, FakeRun, image_set, one, rows, same
+from tests.evaluation.known import CELL, NORMALIZE, QUICK, FakeRun, image_set, one, rows, same
 from tests.metrics import oracle
 
 PLAIN = {

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from softcam.common import SoftCAMError
-from softcam.evaluate.subjects import Subject, model_digest, open_run, subjects
+from softcam.evaluation.subjects import Subject, model_digest, open_run, subjects
 from softcam.explainers import get_explainer
 from softcam.runs import Run
-from tests.evaluate.known import FakeRun, bright_square
+from tests.evaluation.known import FakeRun, bright_square
 
 NAMES = ("softcam", "grad-cam", "guided-backprop", "random", "centre", "edge")
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from softcam.evaluate import evaluate
-from softcam.evaluate.question import findings_of, some_of
+from softcam.evaluation import evaluate
+from softcam.evaluation.question import findings_of, some_of
 from softcam.explainers import class_maps, explain_with
 from softcam.metrics import true_mask_map
-from tests.evaluate.known import NORMALIZE, QUICK, FakeRun, one, rows
-from tests.evaluate.test_localise import uneven
+from tests.evaluation.known import NORMALIZE, QUICK, FakeRun, one, rows
+from tests.evaluation.test_localise import uneven
 from tests.metrics import oracle_occlusion as oracle
 
 SICK = np.arange(8)
@@ -212,7 +212,7 @@ def test_the_linear_fill_takes_a_part_of_the_same_images() -> None:
 
 def test_what_hides_the_same_is_asked_once(monkeypatch) -> None:
     """Grad-CAM of a black box and the evidence map of its conversion rank the tiles alike."""
-    from softcam.evaluate import occlude as module
+    from softcam.evaluation import occlude as module
 
     _, a, _ = data_and_runs()
     asked = []

@@ -9,8 +9,8 @@ import pytest
 
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.data.records import Splits
-from softcam.evaluate import evaluate
-from tests.evaluate.known import QUICK, FakeRun, bright_square, rows, same
+from softcam.evaluation import evaluate
+from tests.evaluation.known import QUICK, FakeRun, bright_square, rows, same
 
 
 @pytest.mark.parametrize(

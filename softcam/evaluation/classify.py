@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from softcam.data.records import ImageSet
-from softcam.evaluate.recorder import Recorder, patient_groups
+from softcam.evaluation.recorder import Recorder, patient_groups
 from softcam.metrics import (
     Measure,
     Ratios,

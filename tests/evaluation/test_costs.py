@@ -10,11 +10,11 @@ import pytest
 
 from softcam import evaluate
 from softcam.common import SoftCAMError
-from softcam.evaluate import costs
+from softcam.evaluation import costs
 from softcam.explainers import get_explainer, passes
 from softcam.explainers.registry import _EXPLAINERS, explainer
 from softcam.metrics import measures
-from tests.evaluate.known import CELL, QUICK, FakeRun, bright_square, rows
+from tests.evaluation.known import CELL, QUICK, FakeRun, bright_square, rows
 
 LOCATED = "pointing-accuracy"
 
@@ -138,7 +138,7 @@ def test_score_cam_counts_the_channels_of_the_model() -> None:
 
 
 def test_twins_may_have_a_limit_of_their_own() -> None:
-    from softcam.evaluate.question import ask
+    from softcam.evaluation.question import ask
 
     data = bright_square(32)
     same = ask(data, 3, 0)

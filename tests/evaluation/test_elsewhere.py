@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from softcam.common import SoftCAMError
-from softcam.evaluate import evaluate
+from softcam.evaluation import evaluate
 from softcam.explainers import class_maps
 from softcam.outside import write_maps
-from tests.evaluate.known import QUICK, FakeRun, bright_square, one, rows
+from tests.evaluation.known import QUICK, FakeRun, bright_square, one, rows
 
 
 def outside(path: Path, run: FakeRun, method: str = "softcam", only: int | None = None) -> Path:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from softcam.common import SoftCAMError, digest
 from softcam.data.records import ImageSet
-from softcam.evaluate.maps import Source
-from softcam.evaluate.question import Question, findings_of
-from softcam.evaluate.recorder import Recorder
+from softcam.evaluation.maps import Source
+from softcam.evaluation.question import Question, findings_of
+from softcam.evaluation.recorder import Recorder
 from softcam.metrics import (
     LabelledMaps,
     MapBatch,

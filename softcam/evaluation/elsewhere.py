@@ -10,12 +10,12 @@ import numpy as np
 
 from softcam.common import SoftCAMError
 from softcam.data.records import ImageSet
-from softcam.evaluate.classify import add_classification, predicted_targets
-from softcam.evaluate.localise import add_localisation
-from softcam.evaluate.maps import Source, outside_sources
-from softcam.evaluate.question import Question
-from softcam.evaluate.recorder import Recorder
-from softcam.evaluate.subjects import task_of
+from softcam.evaluation.classify import add_classification, predicted_targets
+from softcam.evaluation.localise import add_localisation
+from softcam.evaluation.maps import Source, outside_sources
+from softcam.evaluation.question import Question
+from softcam.evaluation.recorder import Recorder
+from softcam.evaluation.subjects import task_of
 from softcam.explainers import explainers
 from softcam.metrics import Measure
 from softcam.outside import OutsideMaps, read_maps

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from softcam.common import SoftCAMError
 from softcam.compare import compare
 from softcam.data.records import ImageSet
-from softcam.evaluate import evaluate
-from softcam.evaluate.classify import predicted_targets
-from softcam.evaluate.findings import finding_set
+from softcam.evaluation import evaluate
+from softcam.evaluation.classify import predicted_targets
+from softcam.evaluation.findings import finding_set
 from softcam.results import KEYS
-from tests.evaluate.known import CELL, QUICK, SIZE, FakeRun, bright_square, image_set, one, rows
+from tests.evaluation.known import CELL, QUICK, SIZE, FakeRun, bright_square, image_set, one, rows
 
 N = 24
 MAPS = ["auc", "auprc", "accuracy", "pointing-accuracy", "activation-precision", "audc"]

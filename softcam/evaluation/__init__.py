@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from softcam.common import SoftCAMError, choose
 from softcam.data.records import ImageSet
-from softcam.evaluate.job import Job
-from softcam.evaluate.options import count, named_fills, names, one_split, opened_runs, paths
-from softcam.evaluate.recorder import Recorder
-from softcam.evaluate.subjects import RunLike
+from softcam.evaluation.job import Job
+from softcam.evaluation.options import count, named_fills, names, one_split, opened_runs, paths
+from softcam.evaluation.recorder import Recorder
+from softcam.evaluation.subjects import RunLike
 from softcam.explainers import explainers, get_explainer
 from softcam.metrics import Measure, measures
 from softcam.results import write_table

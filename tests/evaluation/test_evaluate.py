@@ -10,10 +10,10 @@ import pytest
 
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.data.records import pack_masks
-from softcam.evaluate import evaluate, evaluate_to, measure_catalogue
+from softcam.evaluation import evaluate, evaluate_to, measure_catalogue
 from softcam.explainers.registry import _EXPLAINERS, explainer
 from softcam.results import COLUMNS, KEYS, read_results, write_results
-from tests.evaluate.known import CELL, QUICK, SIZE, FakeRun, bright_square, one, rows, same
+from tests.evaluation.known import CELL, QUICK, SIZE, FakeRun, bright_square, one, rows, same
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 

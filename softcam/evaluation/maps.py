@@ -17,8 +17,8 @@ from torch import Tensor
 
 from softcam.common import SoftCAMError
 from softcam.data.records import ImageSet
-from softcam.evaluate.question import Question, output_index
-from softcam.evaluate.subjects import Model, Subject
+from softcam.evaluation.question import Question, output_index
+from softcam.evaluation.subjects import Model, Subject
 from softcam.explainers import Explainer, class_maps
 from softcam.explainers.gauges import GAUGES, in_gauge
 from softcam.outside import OutsideMaps

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from softcam.data import open_data
-from softcam.evaluate import evaluate
+from softcam.evaluation import evaluate
 from softcam.metrics import evidence_on, get_measure, registry
 from softcam.metrics.causal import twin_r2
 from softcam.runs import TrainConfig
 from softcam.sanity import cascade, label_randomisation
 from softcam.twins import twin_effects
-from tests.evaluate.known import QUICK, FakeRun, bright_square, one, rows
+from tests.evaluation.known import QUICK, FakeRun, bright_square, one, rows
 
 TWINS = ["twin-slope", "twin-slope-error", "twin-concordance", "twin-r2", "twin-rank"]
 
@@ -87,7 +87,7 @@ def test_images_that_are_no_phantoms_have_no_twins(caplog) -> None:
 
 
 def test_maps_of_a_network_drawn_anew(monkeypatch) -> None:
-    from softcam.evaluate import truth as module
+    from softcam.evaluation import truth as module
 
     monkeypatch.setattr(module, "PIECE", 4)  # two pieces
     data = bright_square(14)

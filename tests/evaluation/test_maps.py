@@ -13,12 +13,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from softcam.evaluate import evaluate, evaluate_to
-from softcam.evaluate.maps import method_code
+from softcam.evaluation import evaluate, evaluate_to
+from softcam.evaluation.maps import method_code
 from softcam.explainers import explainers
 from softcam.explainers.registry import _EXPLAINERS, explainer
 from softcam.results import read_results
-from tests.evaluate.known import CELL, QUICK, FakeRun, bright_square, one, same
+from tests.evaluation.known import CELL, QUICK, FakeRun, bright_square, one, same
 
 METRICS = ["auc", "pointing-accuracy", "audc", "cascade-correlation"]
 OPTIONS = {"methods": ["counted", "softcam"], "metrics": METRICS, **QUICK}
@@ -48,7 +48,7 @@ class Counter:
 
 @pytest.fixture
 def counter(monkeypatch) -> Iterator[Counter]:
-    from softcam.evaluate import maps
+    from softcam.evaluation import maps
 
     monkeypatch.setattr(maps, "BATCH", 4)
     counter = Counter()
@@ -109,9 +109,9 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path: Path, counter: C
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from softcam.evaluate import evaluate_to, maps
-from tests.evaluate.test_maps import Counter, OPTIONS
-from tests.evaluate.known import CELL, FakeRun, bright_square
+from softcam.evaluation import evaluate_to, maps
+from tests.evaluation.test_maps import Counter, OPTIONS
+from tests.evaluation.known import CELL, FakeRun, bright_square
 maps.BATCH = 4
 seen = []
 def dies(model, images, targets):
@@ -131,7 +131,7 @@ evaluate_to(Path(sys.argv[1]) / "out", [run], **{**OPTIONS, "metrics": ["audc"]}
 def test_a_process_that_is_shot_leaves_only_whole_pieces(
     tmp_path: Path, counter: Counter, monkeypatch
 ) -> None:
-    from softcam.evaluate import maps
+    from softcam.evaluation import maps
 
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
@@ -245,8 +245,8 @@ def test_where_nothing_can_be_kept_memory_serves(
 TWICE = """
 import sys
 from pathlib import Path
-from softcam.evaluate import evaluate_to
-from tests.evaluate.known import QUICK, FakeRun, bright_square
+from softcam.evaluation import evaluate_to
+from tests.evaluation.known import QUICK, FakeRun, bright_square
 run = FakeRun(bright_square(40), "sparse", path=Path(sys.argv[1]))
 evaluate_to(sys.argv[2], [run], metrics=["pointing-accuracy", "audc", "gini"], **QUICK)
 """

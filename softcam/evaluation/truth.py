@@ -14,10 +14,10 @@ import numpy as np
 from torch import Tensor
 
 from softcam.common import digest
-from softcam.evaluate.maps import Source, method_code
-from softcam.evaluate.question import Question, output_index
-from softcam.evaluate.recorder import Recorder
-from softcam.evaluate.subjects import Model, RunLike, Subject
+from softcam.evaluation.maps import Source, method_code
+from softcam.evaluation.question import Question, output_index
+from softcam.evaluation.recorder import Recorder
+from softcam.evaluation.subjects import Model, RunLike, Subject
 from softcam.explainers import Explainer
 from softcam.metrics import Measure, Ratios, bootstrap_statistic, evidence_on
 from softcam.metrics.causal import MARGINS

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from softcam.evaluate.question import ask, findings_of, output_index, some_of
-from tests.evaluate.known import bright_square
+from softcam.evaluation.question import ask, findings_of, output_index, some_of
+from tests.evaluation.known import bright_square
 
 
 def test_limit_is_a_seeded_choice_of_diseased_images() -> None:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from softcam.evaluate.question import Question, some_of
-from softcam.evaluate.subjects import Model, Subject
+from softcam.evaluation.question import Question, some_of
+from softcam.evaluation.subjects import Model, Subject
 from softcam.explainers import Explainer, passes
 
 __all__ = [

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from softcam.evaluate import recorder as module
-from softcam.evaluate.recorder import Recorder, patient_groups
+from softcam.evaluation import recorder as module
+from softcam.evaluation.recorder import Recorder, patient_groups
 from softcam.metrics import Interval, Ratios, get_measure
 from softcam.results import COLUMNS, KEYS, PER_IMAGE, read_per_image
-from tests.evaluate.known import bright_square
+from tests.evaluation.known import bright_square
 
 POINTING, DELETION = get_measure("pointing-accuracy"), get_measure("deletion-prediction")
 EVERY = np.arange(8)

@@ -14,18 +14,18 @@ from tqdm.auto import tqdm
 
 from softcam.common import SoftCAMError, hides_bar
 from softcam.data.records import ImageSet
-from softcam.evaluate.classify import add_classification, predicted_targets
-from softcam.evaluate.costs import affordable, examined, first_networks, sampled
-from softcam.evaluate.elsewhere import examine_outside, open_outside, outside_keys
-from softcam.evaluate.findings import about_findings, by_finding, one_kind_of_set
-from softcam.evaluate.localise import add_localisation, add_yardsticks, coarsest
-from softcam.evaluate.maps import Found, Source, predictions, sources_of
-from softcam.evaluate.occlude import Crossing, references
-from softcam.evaluate.options import check_paper
-from softcam.evaluate.question import Question, ask
-from softcam.evaluate.recorder import Recorder
-from softcam.evaluate.subjects import Model, RunLike, Subject, subjects
-from softcam.evaluate.truth import (
+from softcam.evaluation.classify import add_classification, predicted_targets
+from softcam.evaluation.costs import affordable, examined, first_networks, sampled
+from softcam.evaluation.elsewhere import examine_outside, open_outside, outside_keys
+from softcam.evaluation.findings import about_findings, by_finding, one_kind_of_set
+from softcam.evaluation.localise import add_localisation, add_yardsticks, coarsest
+from softcam.evaluation.maps import Found, Source, predictions, sources_of
+from softcam.evaluation.occlude import Crossing, references
+from softcam.evaluation.options import check_paper
+from softcam.evaluation.question import Question, ask
+from softcam.evaluation.recorder import Recorder
+from softcam.evaluation.subjects import Model, RunLike, Subject, subjects
+from softcam.evaluation.truth import (
     add_cascade,
     add_label_randomisation,
     add_twins,

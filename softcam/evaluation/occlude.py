@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from softcam.common import digest
-from softcam.evaluate.maps import Source, sources_of
-from softcam.evaluate.question import Question, findings_of, output_index, some_of
-from softcam.evaluate.recorder import Recorder, patient_groups
-from softcam.evaluate.subjects import Model, Subject
+from softcam.evaluation.maps import Source, sources_of
+from softcam.evaluation.question import Question, findings_of, output_index, some_of
+from softcam.evaluation.recorder import Recorder, patient_groups
+from softcam.evaluation.subjects import Model, Subject
 from softcam.explainers import get_explainer
 from softcam.metrics import (
     Measure,

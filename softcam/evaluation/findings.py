@@ -16,8 +16,8 @@ import numpy as np
 
 from softcam.common import SoftCAMError
 from softcam.data.records import ImageSet
-from softcam.evaluate.question import Question
-from softcam.evaluate.subjects import Subject
+from softcam.evaluation.question import Question
+from softcam.evaluation.subjects import Subject
 from softcam.metrics import Measure
 from softcam.metrics.multi_label import UNORDERED
 

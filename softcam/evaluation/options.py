@@ -14,7 +14,7 @@ import numpy as np
 
 from softcam.common import SoftCAMError, as_integer, choose
 from softcam.data.records import ImageSet, Splits
-from softcam.evaluate.subjects import RunLike, open_run
+from softcam.evaluation.subjects import RunLike, open_run
 from softcam.metrics import FILLS, Measure, fill_name
 
 __all__ = ["check_paper", "count", "named_fills", "names", "one_split", "opened_runs", "paths"]
