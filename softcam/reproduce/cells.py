@@ -123,14 +123,14 @@ def _evaluations(
     found = []
     for seed in plan.seeds_of(data):
         first = seed == plan.first_seed
-        options = {**plan.evaluate, **({} if first else plan.later)}
+        options = plan.asked(model, seed)
         needs = [c.id for c in own if c.seed == seed] + (chosen if first else [])
         where = {"data": data, "model": model, "seed": seed}
         id = f"evaluate-{data}-{model}-s{seed}"
         found.append(add(id, "evaluate", [options, code_digest()], needs, **where))
     grid = [c.id for c in own if c.weight is not None]
     if len(grid) > len(chosen):
-        options = {**plan.evaluate, **plan.path}
+        options = plan.asked(model, plan.first_seed, path=True)
         found.append(
             add(f"evaluate-{data}-{model}-path", "evaluate", [options, code_digest()],
                 [*grid, *chosen], data=data, model=model, seed=plan.first_seed, path=True)

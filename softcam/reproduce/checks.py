@@ -128,3 +128,6 @@ def _check_evaluation(plan: Plan) -> None:
             choose("method", method, explainers())
         for metric in options.get("metrics") or ():
             choose("metric", metric, measure_catalogue("both"))
+    for model in plan.models:
+        for method in model.without:
+            choose("method", method, explainers())

@@ -230,8 +230,7 @@ def _cost(space: Space, cell: Cell, counts: Counts, timing: Timing | None) -> tu
 def _networks(space: Space, cell: Cell) -> Iterator[Asked]:
     """The networks of an evaluation and what each is asked."""
     plan = space.plan
-    changes = plan.path if cell.path else {} if cell.seed == plan.first_seed else plan.later
-    options = {**plan.evaluate, **changes}
+    options = plan.asked(cell.model, cell.seed, cell.path)
     grids = {space.cells[id].arm for id in cell.needs if space.cells[id].stage == "select"}
     arms = [c.arm for id in cell.needs if (c := space.cells[id]).stage == "train"]
     first: set[str] = set()

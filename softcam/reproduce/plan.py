@@ -6,7 +6,8 @@
     seeds        the first one carries the lambda grid and the arms of `arms_once`
     data         NAME: {source, options, classes, train, arms, seeds}; `train` holds further
                  training options, `arms` and `seeds` say that only these are trained on this set
-    models       NAME: {map, lambdas, train}; `map` is the side of its evidence maps in cells
+    models       NAME: {map, lambdas, train, without}; `map` is the side of its evidence maps in
+                 cells, `without` lists methods that do not explain this network
     train        training options of every cell (fields of `TrainConfig`)
     given_weights  true: `--weights FILE` must be given
     arms         for every seed; arms_once: for the first seed only
@@ -66,12 +67,16 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Model:
-    """One network: its name for `build_net`, the side of its maps, grids and options of its own."""
+    """One network: its name for `build_net`, the side of its maps, grids and options of its own.
+
+    `without` names the methods it is not explained by, whatever the plan asks for.
+    """
 
     name: str
     map: int = 0
     lambdas: Mapping[str, Sequence[float]] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
+    without: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,18 @@ class Plan:
         return load_profile(self.profile).config(
             arm, data=entry.source, data_options=options, model=model, seed=seed, **changes
         )
+
+    def asked(self, model: str, seed: int, path: bool = False) -> dict[str, Any]:
+        """The keywords of `evaluate` for a model: of a seed, or of the unchosen weights."""
+        from softcam.evaluation import USUAL as USUAL_METHODS
+
+        changes = self.path if path else {} if seed == self.first_seed else self.later
+        options = {**self.evaluate, **changes}
+        without = self.model(model).without
+        if without:
+            every = options.get("methods") or USUAL_METHODS
+            options["methods"] = [each for each in every if each not in without]
+        return options
 
     def resources_of(self, stage: str) -> dict[str, int]:
         """What a job of a stage needs on a cluster."""

@@ -21,6 +21,7 @@ from softcam.reproduce.collect import collect, figures, notebooks
 from softcam.reproduce.plan import DataSet, Plan
 from softcam.reproduce.select import Candidate, choose_weight, selection_rows, validated
 from softcam.reproduce.space import Record, Space
+from softcam.reproduce.trying import try_methods
 
 if TYPE_CHECKING:
     from softcam.data.records import Splits
@@ -95,6 +96,7 @@ def _prepare(space: Space, cell: Cell, progress: bool) -> Record:
     if data.classes and data.classes != len(one.classes):
         raise DataError(f"{data.name} has {len(one.classes)} classes, {data.classes} are planned.")
     _check_maps(space.plan, data, found)
+    try_methods(space.plan, cell.data, {size: each.train for size, each in found.items()})
     folders = [each.folder for each in found.values() if each.folder is not None]
     return space.keep(cell, {
         "dataset": one.name, "task": task_of(one.train),
@@ -206,12 +208,11 @@ def _evaluate(space: Space, cell: Cell, progress: bool) -> Record:
     if not runs:
         message = "" if cell.path else "every training of this seed failed"
         return space.keep(cell, {"folder": ""}, "failed" if message else "done", message)
-    changes = plan.path if cell.path else {} if cell.seed == plan.first_seed else plan.later
-    options = {**plan.evaluate, **changes}
+    asked = plan.asked(cell.model, cell.seed, cell.path)
     part = "path" if cell.path else f"s{cell.seed}"
     name = f"{part}-{cell.hash}-{space.inputs(cell)}"  # other data or weights: another folder
     folder = space.folder / "evaluated" / f"{cell.data}-{cell.model}" / name
-    evaluate_to(folder, runs, profile=plan.name, progress=progress, **options)
+    evaluate_to(folder, runs, profile=plan.name, progress=progress, **asked)
     place = folder.relative_to(runs_root()).as_posix()
     files = [f"{place}/results.csv", f"{place}/per_image.parquet"]
     content = digest((folder / "results.csv").read_bytes(), length=16)

@@ -195,6 +195,21 @@ def test_missing_data_stop_at_once_with_the_command(project: Path, tmp_path: Pat
         run_cell(space, train_id("own", MODEL, "black-box", 0), progress=False)
 
 
+def test_a_method_that_refuses_a_network_says_so_before_it_trains(
+    project: Path, tmp_path: Path
+) -> None:
+    asked = {"methods": ["softcam", "grad-cam", "guided-backprop", "rise"], "metrics": ["auc"]}
+    space = Space.of(
+        load_plan(write_plan(tmp_path, evaluate=asked, models={"mobilenetv2_035": {}}))
+    )
+    with pytest.raises(
+        SoftCAMError, match="'guided-backprop', which does not explain mobilenetv2_035: .* hardtanh"
+    ):
+        run_cell(space, "prepare-cxr", progress=False)
+    space = Space.of(load_plan(write_plan(tmp_path, evaluate=asked)))
+    assert not run_cell(space, "prepare-cxr", progress=False).failed
+
+
 def test_data_that_are_no_longer_whole_stop_a_training(project: Path, tmp_path: Path) -> None:
     space = Space.of(load_plan(write_plan(tmp_path)))
     record = run_cell(space, "prepare-cxr", progress=False)
