@@ -43,6 +43,7 @@ def test_options_are_keywords_of_the_functions_behind_them() -> None:
     assert options(cli.evaluate) - {"out", *describing_data} <= options(evaluate)
 
 
+@pytest.mark.slow
 def test_train_evaluate_and_explain_from_the_command_line(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
     assert file.read_text() == "whole"
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> None:
     """A living process keeps its file, and so does one of another machine."""
     script = (

@@ -90,6 +90,7 @@ def assert_same_function(net: nn.Module, model: SoftCAM, size: tuple[int, int] =
     assert parameters(model) == parameters(net)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), TIMM, ids=[name for name, _ in TIMM])
 def test_timm_networks_keep_their_logits(name: str, options: dict) -> None:
     if name == "MlpMixer":
@@ -199,6 +200,7 @@ def small_vgg(library: str) -> nn.Module:
     return net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["timm", "torchvision"])
 def test_vgg_gets_the_papers_head(library: str) -> None:
     net = small_vgg(library).eval()

@@ -72,6 +72,7 @@ class Only96(nn.Module):
         return x
 
 
+@pytest.mark.slow
 def test_the_forward_ratio_is_near_one() -> None:
     net = build("timm", "test_resnet")
     both = two_classes("timm", "test_resnet", net, to_softcam(net).eval())

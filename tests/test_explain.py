@@ -24,6 +24,7 @@ TINY = TrainConfig(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", ["black-box", "dense"])
 def test_the_numbers_add_up_to_the_prediction(arm: str, project: Path) -> None:
     run = train(TINY.with_arm(arm), progress=False)

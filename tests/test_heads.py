@@ -198,6 +198,7 @@ def test_a_head_that_differs_in_training_is_refused() -> None:
         to_softcam(Verbs(nn.Linear(D, CLASSES)))
 
 
+@pytest.mark.slow
 def test_a_max_pooled_network_says_so() -> None:
     for pool in ("max", "avgmax"):
         net = timm.create_model("resnet10t", channels=(8, 8, 8, 8), global_pool=pool)

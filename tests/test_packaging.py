@@ -122,6 +122,7 @@ def third_party() -> list[tuple[Path, str, bool]]:
     return [(f, name, top) for f in files for name, top in sorted(imports(f)) if name not in own]
 
 
+@pytest.mark.slow
 def test_every_third_party_import_is_declared() -> None:
     needed = set(declared(with_extras=False))
     offered = set(declared(with_extras=True, without=("test",)))
@@ -132,6 +133,7 @@ def test_every_third_party_import_is_declared() -> None:
         assert not top or package in needed, f"{where} at the top: an extra, not always there"
 
 
+@pytest.mark.slow
 def test_heavy_packages_are_imported_where_they_are_used() -> None:
     for path, name, top in third_party():
         assert not top or name in AT_THE_TOP, (

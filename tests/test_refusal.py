@@ -116,6 +116,7 @@ def test_the_relatives_are_networks_of_timm() -> None:
     assert all(timm.is_model(name) for name in RELATIVES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", ["DataParallel", "compiled", "compiled in place", "both"])
 def test_wrappers_are_taken_off_with_a_note(wrap: str) -> None:
     net = Net(nn.Linear(D, CLASSES)).eval()

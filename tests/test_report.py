@@ -222,6 +222,7 @@ def test_controls_and_pairs_with_corrected_p_values(tmp_path: Path, project: Pat
     assert "d sparse pooled -0.490 [-0.490, -0.490], p 0.000" in text
 
 
+@pytest.mark.slow
 def test_each_finding_of_a_multi_label_set_has_a_row_of_its_own() -> None:
     from softcam.report.tables import classification, over_seeds, paired
 

@@ -65,6 +65,7 @@ def test_controls_of_the_same_run() -> None:
     np.testing.assert_allclose(found["p_holm"], holm(found["p"].to_numpy()))
 
 
+@pytest.mark.slow
 def test_black_box_by_seed_and_pooled() -> None:
     tables = study(3)
     table, images = tables.table(), tables.per_image()

@@ -34,6 +34,7 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
     return load_file(run.path / "last.safetensors")
 
 
+@pytest.mark.slow
 def test_black_box_and_dense_follow_the_same_trajectory(project: Path) -> None:
     black_box = train(TINY.with_arm("black-box"), progress=False)
     dense = train(TINY.with_arm("dense"), progress=False)
@@ -46,6 +47,7 @@ def test_black_box_and_dense_follow_the_same_trajectory(project: Path) -> None:
         assert torch.allclose(black_box.model("last")(x), dense.model("last")(x), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_penalty_is_what_tells_the_arms_apart(project: Path) -> None:
     dense = train(TINY, progress=False).history()
     sparse = train(TINY.with_arm("sparse", 0.5), progress=False).history()
@@ -54,6 +56,7 @@ def test_the_penalty_is_what_tells_the_arms_apart(project: Path) -> None:
     assert sparse["train_cross_entropy"][0] != dense["train_cross_entropy"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["in the first epoch", "before the state", "after the state"])
 def test_a_killed_run_goes_on_and_ends_in_the_same_weights(
     when: str, project: Path, monkeypatch: pytest.MonkeyPatch
@@ -129,6 +132,7 @@ def test_the_record_names_scale_data_and_environment(project: Path) -> None:
     assert list((run.path / "tensorboard").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{}, {"data": "phantoms:fundus", "augment": "light"}])
 def test_batches_prepared_ahead_change_no_bit(
     change: dict[str, Any], project: Path, monkeypatch: pytest.MonkeyPatch

@@ -133,6 +133,7 @@ def test_a_linear_model_has_slope_one() -> None:
     assert twin_slope(evidence, effects.effect("raw", ones)) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_masks_of_overlapping_lesions_are_their_own() -> None:
     """Two opacities: each mask is that of the same scene with this lesion alone."""
     data = phantoms(size=64, n=60, seed=4)

@@ -42,6 +42,7 @@ def table(run: Run) -> pd.DataFrame:
     return evaluate(run, methods=["softcam"], **options)[0]
 
 
+@pytest.mark.slow
 def test_a_sigmoid_is_trained_for_each_finding(run: Run) -> None:
     assert run.config.link == "sigmoid" and run.classes == FINDINGS
     history = run.history()
@@ -65,6 +66,7 @@ def test_its_directory_is_that_of_the_configuration_as_it_was_given(run: Run) ->
     assert run_directory(given, data) == run_directory(run.config, data) == run.path
 
 
+@pytest.mark.slow
 def test_maps_point_at_their_own_finding(run: Run, table: pd.DataFrame) -> None:
     for c, name in enumerate(FINDINGS):
         own = {"method": "softcam", "gauge": "raw", "target": f"class:{c}"}

@@ -57,6 +57,7 @@ def test_each_answer_where_it_belongs() -> None:
         assert each.n == 2 * N and each.low < each.difference < each.high
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_paired_table_with_holm_over_the_rivals() -> None:
     table, images = study()
     found = {each.rival: each for each in ask()}

@@ -42,6 +42,7 @@ def replaced(splits: Splits, split: str, **values: object) -> Splits:
     return replace(splits, **{split: replace(splits[split], **values)})
 
 
+@pytest.mark.slow
 def test_clean_phantoms_are_clean() -> None:
     found = audit(phantoms(marker=False), progress=False)
     assert found.duplicates.pairs == () and found.duplicates.complete
@@ -53,6 +54,7 @@ def test_clean_phantoms_are_clean() -> None:
     assert found.sentences()[0] == "No two of 348 images are the same or nearly so."
 
 
+@pytest.mark.slow
 def test_a_marker_tied_to_the_label_shows_in_the_corners() -> None:
     """A bright letter in one of the upper corners, on all of the diseased and on none else."""
     tied, free = (

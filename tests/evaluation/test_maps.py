@@ -127,6 +127,7 @@ evaluate_to(Path(sys.argv[1]) / "out", [run], **{**OPTIONS, "metrics": ["audc"]}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_process_that_is_shot_leaves_only_whole_pieces(
     tmp_path: Path, counter: Counter, monkeypatch
@@ -252,6 +253,7 @@ evaluate_to(sys.argv[2], [run], metrics=["pointing-accuracy", "audc", "gini"], *
 """
 
 
+@pytest.mark.slow
 def test_two_at_the_same_time_do_not_disturb_each_other(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     outs = [tmp_path / "a", tmp_path / "b"]

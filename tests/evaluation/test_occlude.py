@@ -95,6 +95,7 @@ def area(curves: np.ndarray) -> np.ndarray:
     return np.array([np.mean([(x + y) / 2 for x, y in pairwise(each)]) for each in curves])
 
 
+@pytest.mark.slow
 def test_source_a_ranks_the_tiles_of_model_b(crossed) -> None:
     table, curves = crossed
     checked = 0

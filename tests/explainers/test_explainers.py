@@ -200,6 +200,7 @@ class FusedLinear(nn.Linear):
         return super().forward(self.fuse(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["first layer", "classifier"])
 @pytest.mark.parametrize("net", [TinyNet, TinyTimm])
 @pytest.mark.parametrize("name", METHODS)
@@ -227,6 +228,7 @@ def test_left_as_it_was_after_an_error(
     assert blown, "the fuse never blew: this test says nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "around, frozen",
     [(torch.no_grad, False), (torch.inference_mode, True), (torch.enable_grad, True)],

@@ -84,6 +84,7 @@ def torchvision_net(name: str) -> nn.Module:
     return torchvision.models.get_model(name, num_classes=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

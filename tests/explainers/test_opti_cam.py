@@ -143,6 +143,7 @@ def test_a_batch_equals_one_at_a_time_also_where_images_stop(objective: str, man
         assert torch.allclose(together.objective[i], one.objective[0], atol=1e-4, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_a_batch_equals_one_at_a_time_on_a_residual_network() -> None:
     """In double precision: in single, rounding grows along the search (see the docstring)."""
     from softcam.backbones import build_net

@@ -81,6 +81,7 @@ def test_rows_get_length_one_and_nonsense_is_refused() -> None:
         Embedder("nan", "", lambda texts: [[np.nan]])(["a"])
 
 
+@pytest.mark.slow
 @needs_model
 def test_meaning_offline_and_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:

@@ -64,6 +64,7 @@ def test_the_same_seed_gives_the_same_rounds_in_any_order_of_rows(tool: ModuleTy
     assert not first.equals(tool.made_up_rounds(concepts(), CLASSES, seed=5))
 
 
+@pytest.mark.slow
 def test_the_parts_come_back_as_labels(tool: ModuleType) -> None:
     rounds = tool.made_up_rounds(concepts(), CLASSES, players=12)
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")

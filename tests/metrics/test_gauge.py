@@ -220,6 +220,7 @@ def declared(*gauges: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("each", chosen, ids=lambda m: f"{m.protocol}-{m.name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SCENES[:2])
 @declared("invariant", "order", "shift", "zero")
 def test_on_the_contrast_a_map_added_to_all_classes_moves_nothing(each: Measure, seed: int) -> None:
@@ -235,6 +236,7 @@ def test_what_is_declared_invariant_does_not_move_on_raw_maps_either(
     assert not moves(each, seed, View(), constant=CONSTANT)
 
 
+@pytest.mark.slow
 @declared("order", "shift", "zero")
 def test_on_raw_maps_every_other_measure_moves(each: Measure) -> None:
     assert any(moves(each, seed, View(), common=True) for seed in SCENES), (
@@ -257,6 +259,7 @@ def test_a_constant_added_to_the_map_moves_what_reads_the_zero(each: Measure) ->
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SCENES[:2])
 @declared("order")
 def test_a_strictly_increasing_transform_moves_no_order(each: Measure, seed: int) -> None:

@@ -100,6 +100,7 @@ def test_variance_has_its_closed_form(crossed: bool) -> None:
     assert "understated" not in interval.kind
 
 
+@pytest.mark.slow
 def test_coverage_with_many_seeds() -> None:
     """The truth, 0, lies in about 95 % of the intervals; 200 small studies."""
     hits = 0

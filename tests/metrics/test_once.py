@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import pytest
 import torch
 
 import softcam.metrics.once as shared
@@ -28,6 +29,7 @@ def test_once_a_batch_and_key() -> None:
     assert once(second, "a", compute) == 3
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_after_the_batch() -> None:
     gc.collect()
     before = len(shared._KEPT)

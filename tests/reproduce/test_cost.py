@@ -83,6 +83,7 @@ def test_data_that_are_not_here_are_named_and_nothing_is_made_up(
     assert "own: its data are not here" in "\n".join(found.lines())
 
 
+@pytest.mark.slow
 def test_a_dry_run_times_this_machine_prints_and_writes_nothing(
     project: Path, tmp_path: Path
 ) -> None:

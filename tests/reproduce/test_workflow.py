@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SNAKEMAKE = importlib.util.find_spec("snakemake") is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(SNAKEMAKE, reason="snakemake is not installed: pip install softcam[reproduce]")
 def test_snakemake_plans_the_same_cells_with_their_resources(project: Path, tmp_path: Path) -> None:
     path = write_plan(tmp_path, resources={"train": {"mem_mb": 1234, "runtime": 7, "gpu": 1}})

@@ -119,6 +119,7 @@ def needs_onnx() -> Any:
     return pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("free", [True, False], ids=["any size", "one size"])
 def test_onnxruntime_gives_the_same_logits_and_maps(tmp_path: Path, free: bool) -> None:
     runtime = needs_onnx()

@@ -74,6 +74,7 @@ def same(first: SoftCAM, second: SoftCAM, size: int = 64) -> bool:
     return torch.equal(*maps) and torch.equal(first(x), second(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -115,6 +116,7 @@ def test_everything_that_a_reader_needs_is_kept(tmp_path: Path) -> None:
     assert first.read_text() == second.read_text()
 
 
+@pytest.mark.slow
 def test_the_papers_head_and_options_come_back_by_name(tmp_path: Path) -> None:
     options: dict[str, Any] = {"mlp_ratio": 0.002}  # its own head would hold most of the weights
     model = trained(timm.create_model("vgg11", num_classes=2, **options), head_width=8)
@@ -126,6 +128,7 @@ def test_the_papers_head_and_options_come_back_by_name(tmp_path: Path) -> None:
     assert same(model, SoftCAM.from_pretrained(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_name_that_does_not_give_the_model_is_refused(tmp_path: Path) -> None:
     model = tiny()
     for wrong, message in (
@@ -183,6 +186,7 @@ def test_weights_come_back_bit_for_bit_in_their_precision(
         assert again[key].dtype == value.dtype and torch.equal(again[key], value), key
 
 
+@pytest.mark.slow
 def test_saving_and_reading_leave_the_random_numbers_alone(tmp_path: Path) -> None:
     model = tiny()
     before = torch.get_rng_state()
@@ -199,6 +203,7 @@ def test_a_model_in_training_is_saved_as_it_is(tmp_path: Path) -> None:
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_finer_map_comes_back(tmp_path: Path) -> None:
     coarse = trained(Own())
     finer = finer_maps(coarse, 2)

@@ -126,6 +126,7 @@ def test_a_missing_and_a_foreign_tensor_are_named(folder: Path) -> None:
         from_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_a_model_does_not_hang_on_the_file_it_came_from(folder: Path) -> None:
     model = from_pretrained(folder)
     file = folder / "model.safetensors"

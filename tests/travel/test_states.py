@@ -41,6 +41,7 @@ def shaken(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_conversion_is_undone_bit_for_bit(name: str) -> None:
     net = shaken(WHOLE[name]())
@@ -85,6 +86,7 @@ def test_a_network_that_was_cut_comes_back_as_pooling_and_a_layer(name: str) -> 
         assert torch.equal(fresh.state_dict()[key], before[key]), "the given network was changed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("given", [False, True], ids=["by name", "with net"])
 def test_a_black_boxs_state_loads_as_if_it_had_been_converted(name: str, given: bool) -> None:

@@ -52,6 +52,7 @@ def test_equals_the_loop(shape: tuple[int, int], side: int) -> None:
     check(MapBatch(*scenes(shape, side, n=2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trap", [*TRAPS, "transposed"])
 def test_each_trap_alone_equals_the_loop(trap: str) -> None:
     """One switch, one change; all but the epsilon move hits or patch counts."""
@@ -66,6 +67,7 @@ def test_each_trap_alone_equals_the_loop(trap: str) -> None:
     assert all(same) == (trap == "epsilon")
 
 
+@pytest.mark.slow
 def test_any_mixture_equals_the_loop() -> None:
     draw = np.random.default_rng(0)
     batch = MapBatch(*scenes((7, 9), n=1))
