@@ -12,6 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from softcam.common import SoftCAMError
+from softcam.predictions import UNATTENDED
 from softcam.reader_study import (
     CONDITIONS,
     compare_conditions,
@@ -21,6 +22,7 @@ from softcam.reader_study import (
     study_plan,
     write_sheets,
 )
+from tools import anywhere
 
 TRUTH = np.tile([0, 1], 15)
 WRONG = np.arange(30) % 3 == 0
@@ -79,6 +81,7 @@ def test_a_known_effect_is_recovered_and_the_placebo_is_seen() -> None:
     assert relied.loc[("own", "none")].low > 0
 
 
+@pytest.mark.slow
 def test_the_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     held = []
     for seed in range(60):
@@ -145,6 +148,7 @@ def test_what_cannot_be_a_study_is_refused(tmp_path: Path) -> None:
         answers(none=0.5)
 
 
+WRONG_FIGURE = "wrong-on-purpose"
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "reader_study.ipynb"
 FILLED = """
 from softcam.reader_study import simulated_answers, write_sheets
@@ -158,7 +162,13 @@ sheets = {0!r}
 
 @pytest.mark.notebook
 @pytest.mark.parametrize("filled", [False, True])
-def test_the_notebook_runs_with_sheets_and_without(tmp_path: Path, filled: bool) -> None:
+def test_the_notebook_runs_with_sheets_and_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filled: bool
+) -> None:
+    """It has no number, so nbval does not run it."""
+    monkeypatch.setenv("SOFTCAM_OUT", str(tmp_path))
+    monkeypatch.setenv("SOFTCAM_PROFILE", "quick")
+    monkeypatch.setenv(UNATTENDED, "1")
     book = nbformat.read(NOTEBOOK, as_version=4)
     (place,) = [n for n, cell in enumerate(book.cells) if "plan = study_plan" in cell.source]
     if filled:
@@ -167,7 +177,32 @@ def test_the_notebook_runs_with_sheets_and_without(tmp_path: Path, filled: bool)
     book.cells.append(nbformat.v4.new_code_cell("print(who, len(answers))"))
     NotebookClient(book, timeout=300).execute()
     said = [out for cell in book.cells for out in cell.get("outputs", [])]
-    pictures = [out["data"]["text/plain"] for out in said if "image/png" in out.get("data", {})]
-    assert len(pictures) == 2 and "intervals over readers" in pictures[1]
+    alts = [out.metadata["image/png"]["alt"] for out in said if "image/png" in out.get("data", {})]
+    assert len(alts) == 4 and all(len(alt.split()) >= 10 for alt in alts)
+    assert "intervals over readers" in alts[1]
+    saved = sorted(path.stem for path in (tmp_path / "figures").glob("*.png"))
+    assert saved == [f"reader-study-{n}" for n in ("differences", "mended", "pages", WRONG_FIGURE)]
     expected = "real readers" if filled else "SIMULATED readers"
     assert book.cells[-1].outputs[0]["text"].startswith(expected)
+
+
+def test_the_notebook_asks_before_it_shows_and_has_a_figure_to_debug() -> None:
+    sources = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells]
+    for name in ("study-placebo", "study-own-or-other"):
+        asked, compared = (
+            [n for n, text in enumerate(sources) if f'{call}("{name}"' in text]
+            for call in ("predict_first", "compare_prediction")
+        )
+        assert len(asked) == len(compared) == 1 and asked[0] + 1 < compared[0], name
+        assert "mine=None)" in sources[asked[0]], "the reader chooses"
+    wrong, mended = (
+        next(n for n, text in enumerate(sources) if f'"reader-study-{name}"' in text)
+        for name in (WRONG_FIGURE, "mended")
+    )
+    assert wrong < mended and 'caption = "Wrong on purpose' in sources[wrong]
+
+
+def test_the_notebook_opens_anywhere() -> None:
+    found = nbformat.read(NOTEBOOK, 4)
+    expected = anywhere.opened_anywhere(found, NOTEBOOK.name, anywhere.address())
+    assert found == expected, f"run `python tools/anywhere.py notebooks/{NOTEBOOK.name}`"

@@ -39,7 +39,7 @@ python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_custom_sections = [("Attributes", "params_style")]  # as a list, like parameters
-highlight_language = "none"  # Python says that it is Python; the rest are commands
+highlight_language = "text"  # Python says that it is Python; the rest are commands
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"

@@ -24,8 +24,9 @@ def png(colour: int = 90, **texts: str) -> bytes:
 
 
 def notebook(
-    path: Path, code: str = CODE, picture: bytes | None = None, *, run: bool = True, **data: str
-) -> Path:
+    path: Path, code: str = CODE, picture: bytes | None = None, *, run: bool = True,
+    alt: str = "Four squares.", **data: str,
+) -> Path:  # fmt: skip
     """A notebook of a title and one cell; run, it shows the picture and further outputs."""
     cell = new_code_cell(code)
     book = new_notebook(
@@ -36,6 +37,7 @@ def notebook(
     book.metadata["language_info"] = {"name": "python"}
     if run:
         cell.execution_count = 1
+        said = {"image/png": {"alt": alt}} if alt else {}
         shown = {"image/png": base64.b64encode(picture or png()).decode(), **data}
         cell.outputs = [
             new_output("stream", name="stdout", text="wrote /home/me/softcam/runs/all/x.csv\n"),
@@ -44,7 +46,7 @@ def notebook(
                 "display_data",
                 {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "0%| | 0/3"},
             ),
-            new_output("execute_result", shown, execution_count=1),
+            new_output("execute_result", shown, execution_count=1, metadata=said),
         ]
         book.metadata["papermill"] = {
             "parameters": {"profile": "quick"},
@@ -57,9 +59,3 @@ def notebook(
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(book, path)
     return path
-
-
-def figure(folder: Path, name: str = "00-squares", caption: str = "Four squares.") -> None:
-    """What `save_figure` leaves beside an executed notebook."""
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    (folder / "figures" / f"{name}.png").write_bytes(png(Description=caption))

@@ -9,7 +9,9 @@ import nbformat
 import pytest
 
 from softcam.common import SoftCAMError, write_json
-from tests.site.books_for_tests import CODE, figure, notebook, png
+from softcam.visualize import new_figure
+from tests.site.books_for_tests import CODE, notebook, png
+from tools import anywhere
 from tools.site import books, showing
 
 
@@ -115,9 +117,8 @@ def test_a_notebook_is_run_where_no_real_data_are(
 
 def test_what_is_shown_is_clean_and_its_picture_has_a_text(tmp_path: Path) -> None:
     made = notebook(tmp_path / "all" / "00_small.ipynb")
-    figure(made.parent)
     target = tmp_path / "shown" / "00_small.ipynb"
-    assert showing.show(books.Book("00_small", made, True, "quick"), target, {}) == []
+    assert showing.show(books.Book("00_small", made, True, "quick"), target) == []
     text = target.read_text(encoding="utf-8")
     shown = nbformat.reads(text, as_version=4)
     assert shown.cells[2].metadata["mystnb"]["image"]["alt"] == "Four squares."
@@ -127,16 +128,70 @@ def test_what_is_shown_is_clean_and_its_picture_has_a_text(tmp_path: Path) -> No
 
 
 def test_a_picture_without_a_text_is_named(tmp_path: Path) -> None:
-    made = notebook(tmp_path / "all" / "00_small.ipynb", "montage(patients)")
+    made = notebook(tmp_path / "all" / "00_small.ipynb", "x = 1\nmontage(patients)", alt="")
     book = books.Book("00_small", made, True)
-    target = tmp_path / "00_small.ipynb"
-    assert showing.show(book, target, {}) == ["00_small: montage(patients)"]
-    assert showing.show(book, target, {"montage(": "Six patients."}) == []
+    assert showing.show(book, tmp_path / "00_small.ipynb") == ["00_small: montage(patients)"]
+
+
+def test_several_pictures_of_a_cell_keep_their_texts(tmp_path: Path) -> None:
+    made = notebook(tmp_path / "a.ipynb")
+    book = nbformat.read(made, as_version=4)
+    outputs = book.cells[-1].outputs
+    other = nbformat.from_dict({**outputs[-1], "metadata": {"image/png": {"alt": "Two\ncircles."}}})
+    outputs += [other, outputs[-1]]
+    nbformat.write(book, made)
+    assert showing.show(books.Book("a", made, True), tmp_path / "b.ipynb") == []
+    shown = nbformat.read(tmp_path / "b.ipynb", as_version=4).cells[2]
+    assert shown.metadata["mystnb"]["image"]["alt"] == "Four squares. Two circles."
+    other["metadata"] = {}
+    nbformat.write(book, made)
+    assert showing.show(books.Book("a", made, True), tmp_path / "b.ipynb") == ["a: fig"]
+
+
+def test_a_figure_of_the_package_brings_its_text_through_a_kernel() -> None:
+    figure, _ = new_figure()
+    figure.set_label("Four squares.")
+    data, metadata = figure._repr_mimebundle_()
+    out = nbformat.v4.new_output("display_data", data, metadata=metadata)
+    assert showing._alt(out, "image/png") == "Four squares."
+
+
+def test_the_cell_that_fetches_softcam_is_folded(tmp_path: Path) -> None:
+    made = notebook(tmp_path / "a.ipynb", run=False)
+    book = nbformat.read(made, as_version=4)
+    book.cells[1].id = anywhere.FETCH
+    nbformat.write(book, made)
+    showing.show(books.Book("a", made, False), tmp_path / "b.ipynb")
+    tags = [c.metadata.get("tags", []) for c in nbformat.read(tmp_path / "b.ipynb", 4).cells]
+    assert tags == [[], [], ["hide-input"]]
+
+
+def test_a_notebook_without_a_number_is_run_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import papermill
+
+    seen = {}
+
+    def execute(source: str, half: str, **_: object) -> None:
+        seen.update({name: os.environ[name] for name in ("SOFTCAM_DATA", "SOFTCAM_OUT")})
+        assert os.environ["SOFTCAM_UNATTENDED"] == "1", "nobody is here to ask"
+        assert os.environ["SOFTCAM_PROFILE"] == "quick"
+        notebook(Path(half))
+
+    monkeypatch.setenv("SOFTCAM_ROOT", str(tmp_path))
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    source = notebook(tmp_path / "notebooks" / "study.ipynb", run=False)
+    own = tmp_path / "runs" / "own"
+    made = books.execute_shielded("study", "quick", own, tmp_path / "runs")
+    assert not list(Path(seen["SOFTCAM_DATA"]).iterdir()) and seen["SOFTCAM_OUT"] == str(own)
+    found, _ = books.find_book(source, tmp_path / "runs", own)
+    assert found is not None and found.path == made
 
 
 def test_without_outputs_it_says_so(tmp_path: Path) -> None:
     made = notebook(tmp_path / "00_small.ipynb", run=False)
-    showing.show(books.Book("00_small", made, False), tmp_path / "shown.ipynb", {})
+    showing.show(books.Book("00_small", made, False), tmp_path / "shown.ipynb")
     shown = nbformat.read(tmp_path / "shown.ipynb", as_version=4)
     assert "without outputs" in shown.cells[1].source and not shown.cells[2].outputs
 
@@ -146,16 +201,6 @@ def test_pictures_from_other_hosts_become_words(tmp_path: Path) -> None:
     book = nbformat.read(made, as_version=4)
     book.cells[0].source = "# T\n\n[![Open in Colab](https://a.org/badge.svg)](https://colab.org/x)"
     nbformat.write(book, made)
-    showing.show(books.Book("a", made, False), tmp_path / "b.ipynb", {})
+    showing.show(books.Book("a", made, False), tmp_path / "b.ipynb")
     shown = nbformat.read(tmp_path / "b.ipynb", as_version=4)
     assert shown.cells[0].source == "# T\n\n[Open in Colab](https://colab.org/x)"
-
-
-def test_every_text_of_the_list_belongs_to_one_cell() -> None:
-    root = Path(__file__).resolve().parents[2]
-    texts = showing.read_texts(root / "docs" / "site" / "pictures.toml")
-    for name, lines in texts.items():
-        cells = nbformat.read(root / "notebooks" / f"{name}.ipynb", as_version=4).cells
-        for line in lines:
-            found = [cell for cell in cells if cell.cell_type == "code" and line in cell.source]
-            assert len(found) == 1, f"{name}: {len(found)} cells hold {line!r}"

@@ -12,7 +12,7 @@ import tools.tab
 from softcam.common import SoftCAMError, write_text
 from softcam.data import SOURCES
 from softcam.visualize import write_record
-from tests.site.books_for_tests import figure, notebook, png
+from tests.site.books_for_tests import notebook, png
 from tools.site import __main__ as command
 from tools.site import build
 
@@ -49,7 +49,6 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("00_small", "01_other"):
         notebook(tmp_path / "notebooks" / f"{name}.ipynb", run=False)
     notebook(tmp_path / "runs" / "all" / "00_small.ipynb")
-    figure(tmp_path / "runs" / "all")
 
     def no_npm(out: Path) -> Path:
         raise tools.tab.NoRuntime("npm is not here.")
@@ -115,7 +114,27 @@ def test_a_notebook_that_no_run_holds_is_executed(
 
 
 def test_a_picture_without_a_text_stops_the_build(checkout: Path) -> None:
-    (checkout / "runs" / "all" / "figures" / "00-squares.png").unlink()
+    notebook(checkout / "runs" / "all" / "00_small.ipynb", alt="")
     with pytest.raises(SoftCAMError, match="without a text for those who cannot see it") as error:
         build.build(execute=False)
     assert "00_small: fig" in str(error.value)
+
+
+def test_the_explorer_leads_back_and_its_pictures_are_looked_at(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tab(out: Path) -> Path:
+        write_text(out / "index.html", "<html><body><h1>Explorer</h1></body></html>")
+        (out / "a.png").write_bytes(png(31))
+        write_record(out / "a.png", SOURCES[images])
+        return out
+
+    monkeypatch.setattr(tools.tab, "build", tab)
+    images = "phantoms"
+    out = build.build(execute=False).out
+    page = (out / "tab" / "index.html").read_text(encoding="utf-8")
+    assert '<body>\n<nav aria-label="Site"><a href="../tab.html">' in page
+    assert 'href="tab/index.html"' in (out / "tab.html").read_text(encoding="utf-8")
+    images = "rsna"
+    with pytest.raises(SoftCAMError, match="docs/tab/a.png: the images of rsna may not be passed"):
+        build.build(execute=False)

@@ -14,7 +14,7 @@ import pytest
 
 from softcam.common import SoftCAMError, write_text
 from tests.browser import pages as chromium
-from tests.site.books_for_tests import figure, notebook, png
+from tests.site.books_for_tests import notebook, png
 from tools.site import books, build, pictures, showing
 from tools.site.render import render
 
@@ -41,7 +41,7 @@ API = """Names
 """
 
 
-def laid_out(folder: Path) -> set[str]:
+def laid_out(folder: Path) -> pictures.Allowed:
     """The pages of the small site; returns the pictures that may be in it."""
     shutil.copytree(ROOT / "docs" / "site" / "_static", folder / "_static")
     shutil.copytree(ROOT / "docs" / "site" / "_templates", folder / "_templates")
@@ -50,14 +50,13 @@ def laid_out(folder: Path) -> set[str]:
     write_text(folder / "index.md", INDEX)
     write_text(folder / "api.rst", API)
     made = notebook(folder.parent / "runs" / "all" / "00_small.ipynb")
-    figure(made.parent)
     shown = folder / "notebooks" / "00_small.ipynb"
-    assert not showing.show(books.Book("00_small", made, True, "quick"), shown, {})
+    assert not showing.show(books.Book("00_small", made, True, "quick"), shown)
     return pictures.allowed_in_notebooks([shown])
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pictures.Allowed]:
     folder = tmp_path_factory.mktemp("site")
     allowed = laid_out(folder / "pages")
     render(folder / "pages", folder / "out", folder / "work")
@@ -65,12 +64,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
 
 
 @pytest.fixture
-def copy(site: tuple[Path, set[str]], tmp_path: Path) -> tuple[Path, set[str]]:
+def copy(site: tuple[Path, pictures.Allowed], tmp_path: Path) -> tuple[Path, pictures.Allowed]:
     """The finished site, to be spoilt."""
     return Path(shutil.copytree(site[0], tmp_path / "out")), site[1]
 
 
-def test_it_is_whole(site: tuple[Path, set[str]]) -> None:
+def test_it_is_whole(site: tuple[Path, pictures.Allowed]) -> None:
     out, allowed = site
     assert build.checked(out, allowed) >= 3
     page = (out / "notebooks" / "00_small.html").read_text(encoding="utf-8")
@@ -80,14 +79,14 @@ def test_it_is_whole(site: tuple[Path, set[str]]) -> None:
     assert "lambda1 * sum |A|" in api and "_modules/softcam/penalties.html" in api
 
 
-def test_a_smuggled_picture_stops_the_build(copy: tuple[Path, set[str]]) -> None:
+def test_a_smuggled_picture_stops_the_build(copy: tuple[Path, pictures.Allowed]) -> None:
     out, allowed = copy
     (out / "_images" / "patient.png").write_bytes(png(250))
     with pytest.raises(SoftCAMError, match=r"_images/patient\.png: nothing says whose images"):
         build.checked(out, allowed)
 
 
-def test_what_is_wrong_is_listed_together(copy: tuple[Path, set[str]]) -> None:
+def test_what_is_wrong_is_listed_together(copy: tuple[Path, pictures.Allowed]) -> None:
     out, allowed = copy
     text = "<a href='gone.html'>x</a><script src='https://cdn.org/a.js'></script><img src='a.svg'>"
     (out / "new.html").write_text(text, encoding="utf-8")
@@ -113,7 +112,7 @@ def test_sphinx_stops_at_its_first_doubt(tmp_path: Path, line: str, said: str) -
 
 
 @pytest.fixture(scope="module")
-def served(site: tuple[Path, set[str]]) -> Iterator[str]:
+def served(site: tuple[Path, pictures.Allowed]) -> Iterator[str]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *arguments: object) -> None:
             """Say nothing."""
@@ -127,7 +126,7 @@ def served(site: tuple[Path, set[str]]) -> Iterator[str]:
 
 
 def test_a_browser_asks_nobody_else_and_finds_words(
-    site: tuple[Path, set[str]], served: str
+    site: tuple[Path, pictures.Allowed], served: str
 ) -> None:
     executable = chromium.needs()
     asked: list[str] = []

@@ -8,6 +8,7 @@ import pytest
 
 from softcam.common import SoftCAMError
 from tests.browser import pages as chromium
+from tests.site.books_for_tests import notebook
 from tools.site import stage, tables
 
 README = """# Project
@@ -84,16 +85,28 @@ def test_files_come_along_folders_lose_their_link(laid: Path) -> None:
     assert (laid / "softcam" / "a.py").is_file() and (laid / "figures" / "numbers.csv").is_file()
 
 
+def test_a_link_to_what_is_nowhere_stays_for_sphinx_to_find(root: Path, tmp_path: Path) -> None:
+    page = root / "docs" / "rules.md"
+    page.write_text("[gone](gone.csv), [up](../../up.md), [tests](../softcam)\n", encoding="utf-8")
+    stage.lay_out(root, tmp_path / "again")
+    stage.mend_links(root, tmp_path / "again")
+    text = (tmp_path / "again" / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert text == "[gone](gone.csv), [up](../../up.md), tests\n"
+
+
 def test_assignments_are_there_to_download(root: Path, tmp_path: Path) -> None:
     folder = root / "notebooks" / "assignments"
     folder.mkdir(parents=True)
-    for name in ("README.md", "1_by_hand.ipynb", "solutions.sealed"):
-        (folder / name).write_text("# Assignments\n", encoding="utf-8")
+    notebook(folder / "1_by_hand.ipynb", run=False)
+    (folder / "solutions.sealed").write_text("secret", encoding="utf-8")
+    said = "# Assignments\n\nWhat students get.\n\n## For teachers\n\nMore.\n"
+    (folder / "README.md").write_text(said, encoding="utf-8")
     stage.lay_out(root, tmp_path / "again")
     laid = tmp_path / "again" / "notebooks" / "assignments"
     assert sorted(path.name for path in laid.iterdir()) == ["1_by_hand.ipynb", "README.md"]
     page = (laid / "README.md").read_text(encoding="utf-8")
-    assert "{download}`1_by_hand.ipynb <1_by_hand.ipynb>`" in page
+    listed = "- A small notebook: {download}`1_by_hand.ipynb <1_by_hand.ipynb>`\n"
+    assert page.index("students get.") < page.index(listed) < page.index("\n## For teachers\n")
 
 
 def test_a_section_that_is_gone_is_an_error(root: Path, tmp_path: Path) -> None:
@@ -117,6 +130,16 @@ def test_the_table_holds_every_row_as_text(laid: Path) -> None:
     assert page.count("<tr>") == 3 and "<td>a&lt;b</td>" in page and "2 architectures" in page
 
 
+def test_what_is_looked_for_comes_first_and_long_notes_are_folded(tmp_path: Path) -> None:
+    path, note = tmp_path / "coverage.csv", "no layer with a map, " * 8
+    path.write_text(f"library,notes,kind,architecture\ntimm,{note!r},none,vit\n".replace("'", '"'))
+    page = tables.coverage_page(path)
+    heads = [page.index(f">{name}<") for name in ("architecture", "kind", "notes", "library")]
+    assert heads == sorted(heads)
+    assert "<td>vit</td><td>none</td><td><details><summary>no layer" in page
+    assert f"</summary>{note}</details></td><td>timm</td></tr>" in page
+
+
 def test_the_whole_table_of_the_checkout_is_there() -> None:
     path = Path(__file__).resolve().parents[2] / "docs" / "coverage.csv"
     rows = len(path.read_text(encoding="utf-8").splitlines()) - 1
@@ -136,6 +159,6 @@ def test_the_table_can_be_searched(root: Path, tmp_path: Path) -> None:
         page.goto(place.as_uri(), timeout=chromium.LONG)
         page.get_by_label("Show rows that contain").fill("RESNET  tim")
         assert page.get_by_role("status").inner_text() == "1 of 2 rows"
-        assert page.locator("tbody tr:visible").all_inner_texts() == ["timm\tresnet18"]
+        assert page.locator("tbody tr:visible").all_inner_texts() == ["resnet18\ttimm"]
         page.get_by_label("Show rows that contain").fill("nothing")
         assert page.get_by_role("status").inner_text() == "0 of 2 rows"

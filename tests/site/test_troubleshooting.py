@@ -17,7 +17,8 @@ KNOWN = read_messages(MESSAGES)
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    return texts_of(sorted((ROOT / "softcam").rglob("*.py")))
+    rooms = ("softcam", "tools/site")
+    return texts_of(path for room in rooms for path in sorted((ROOT / room).rglob("*.py")))
 
 
 @pytest.mark.parametrize("message", KNOWN, ids=lambda each: each["says"][:40])

@@ -74,22 +74,13 @@ def _is_there(path: Path) -> bool:
 def _sections(path: str) -> tuple[Section, ...]:
     try:
         module = importlib.import_module(path)
-        found = {name: _value(module, name) for name in getattr(module, "__all__", ())}
+        found = {name: getattr(module, name) for name in getattr(module, "__all__", ())}
     except (ImportError, AttributeError) as error:
         raise SoftCAMError(f"the public names of {path} cannot be read: {error}") from error
     parts = [each for each in found.values() if inspect.ismodule(each)]
     own = tuple(name for name, each in found.items() if not inspect.ismodule(each))
     inner = [section for part in parts for section in _sections(part.__name__)]
     return (Section(module, tuple(sorted(own, key=str.lower))), *inner)
-
-
-def _value(module: ModuleType, name: str) -> Any:
-    """A public name. A room, once imported, hides the package's function of the same name."""
-    value = getattr(module, name)
-    hidden = inspect.ismodule(value) and "." not in module.__name__
-    if hidden and name in getattr(value, "__all__", ()):
-        return getattr(value, name)
-    return value
 
 
 def write_api(root: Path, stage: Path) -> int:
@@ -109,7 +100,7 @@ def _homes(rooms: Sequence[Room]) -> dict[tuple[str, str], str]:
     for room in rooms:
         for section in room.sections:
             for name in section.names:
-                value = _value(section.module, name)
+                value = getattr(section.module, name)
                 # Constants may be one object by chance: only the name tells them apart.
                 key = id(value) if _is_code(value) else (name, id(value))
                 homes[section.path, name] = first.setdefault(key, f"{section.path}.{name}")
@@ -148,7 +139,7 @@ def _docstring(module: ModuleType) -> list[str]:
 
 def _summary(section: Section, name: str) -> str:
     """The first sentence of a docstring, or the value of a constant."""
-    value = _value(section.module, name)
+    value = getattr(section.module, name)
     if not _is_code(value):
         shown = repr(value)
         return f"``{shown}``" if len(shown) <= SHORT else f"a constant, {type(value).__name__}"
@@ -167,7 +158,7 @@ def _plain(text: str) -> str:
 
 
 def _entry(section: Section, name: str) -> list[str]:
-    value = _value(section.module, name)
+    value = getattr(section.module, name)
     path = f"{section.path}::{name}"  # with one dot it could be a file of the same name
     if inspect.isclass(value):
         bases = [] if value.__bases__ == (object,) else ["   :show-inheritance:"]
@@ -230,12 +221,16 @@ def _table(
 
 
 def _index(rooms: Sequence[Room]) -> str:
+    *others, whole = rooms
+    rooms = [whole, *sorted(others, key=lambda room: room.name)]
     title = "Every public name"
     lines = [
         title, "=" * len(title), "",
-        "One page a room. A room uses only those above it in this list; ``softcam``, the last, "
-        "gathers what most people need. Shapes stand in brackets: B images, C classes, a map of "
-        "h x w cells, an image of H x W pixels. Maps are raw, signed, in logits.", "",
+        "One page a room. ``softcam``, the first, gathers what most people need; the others stand "
+        "in the order of the alphabet, and :ref:`each name by itself <genindex>` does too. Which "
+        "room uses which is said in :doc:`/CONTRIBUTING`. Shapes stand in brackets: B images, C "
+        "classes, a map of h x w cells, an image of H x W pixels. Maps are raw, signed, in "
+        "logits.", "",
         "`[source]` beside a name shows its code. Where a measure or a method comes from is in "
         "the tables of :doc:`metrics` and :doc:`explainers`.", "",
     ]  # fmt: skip

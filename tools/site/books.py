@@ -7,22 +7,26 @@ with an empty `SOFTCAM_DATA`. `shielded.json` beside those says which files that
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from softcam.common import SoftCAMError, read_json, write_json
+from softcam.common import SoftCAMError, project_root, read_json, write_json
 from softcam.data import SOURCES
+from softcam.predictions import UNATTENDED
+from softcam.profiles import load_profile
 
 __all__ = ["Book", "execute_shielded", "find_book", "read_notebook", "why_not"]
 
 RECORD = "shielded.json"
+NUMBERED = re.compile(r"\d\d_")  # those that `softcam run` knows
 INJECTED = "injected-parameters"  # papermill's tag
 DRAWN = "phantoms"  # the one source whose images come from nowhere else
 
@@ -102,13 +106,13 @@ def find_book(source: Path, runs: Path, shielded: Path) -> tuple[Book | None, st
     if _is_ours(own) and not why_not(own, source, shielded=True):
         return _book(own), ""
     found = [path for path in runs.glob(f"*/{source.name}") if path.parent != shielded]
-    reason = "it has not been executed yet"
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
-        said = why_not(path, source)
-        if not said:
+    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    reasons = []
+    for path in found:
+        reasons.append(why_not(path, source))
+        if not reasons[-1]:
             return _book(path), ""
-        reason = said if path == found[0] or reason.startswith("it has not") else reason
-    return None, reason
+    return None, reasons[0] if reasons else "it has not been executed yet"
 
 
 def _is_ours(path: Path) -> bool:
@@ -131,6 +135,12 @@ def _book(path: Path) -> Book:
 def execute_shielded(name: str, profile: str | None, shielded: Path, runs: Path) -> Path:
     """Run a notebook where no real data are in reach, and write down that it was so.
 
+    Args:
+        name: without the ending; numbered ones by the runner of `softcam run`, others as they are.
+        profile: None as in `load_profile`.
+        shielded: the folder of the site's own runs.
+        runs: where reproductions are looked for.
+
     Raises:
         SoftCAMError: a cell raised; the message says where.
     """
@@ -140,21 +150,53 @@ def execute_shielded(name: str, profile: str | None, shielded: Path, runs: Path)
     nothing.mkdir(parents=True, exist_ok=True)
     if any(nothing.iterdir()):
         raise SoftCAMError(f"{nothing} must be empty: it stands for a machine without data.")
-    parameters = {}
-    if "configuration" in notebook_parameters(name):
-        parameters["configuration"] = _phantoms_only(runs / "reproduce")
-    before = os.environ.get("SOFTCAM_DATA")
-    os.environ["SOFTCAM_DATA"] = str(nothing)
-    try:
-        run_notebooks([name], profile=profile, parameters=parameters, out=shielded)
-    finally:
-        os.environ.pop("SOFTCAM_DATA")
-        if before is not None:
-            os.environ["SOFTCAM_DATA"] = before
     made, record = shielded / f"{name}.ipynb", shielded / RECORD
+    with _environment(SOFTCAM_DATA=str(nothing)):
+        if NUMBERED.match(name):
+            parameters = {}
+            if "configuration" in notebook_parameters(name):
+                parameters["configuration"] = _phantoms_only(runs / "reproduce")
+            run_notebooks([name], profile=profile, parameters=parameters, out=shielded)
+        else:
+            _run_as_it_is(name, profile, made)
     said = read_json(record) if record.is_file() else {}
     write_json(record, {**said, made.name: _digest(made)})
     return made
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _run_as_it_is(name: str, profile: str | None, made: Path) -> None:
+    """Run a notebook beside the numbered ones, such as the analysis of the reader study."""
+    import papermill
+
+    source = project_root() / "notebooks" / f"{name}.ipynb"
+    half = made.with_suffix(".running.ipynb")
+    said = {"SOFTCAM_OUT": str(made.parent), UNATTENDED: "1"}
+    said |= {"SOFTCAM_PROFILE": load_profile(profile).name}
+    try:
+        with _environment(**said):
+            papermill.execute_notebook(
+                str(source), str(half), kernel_name="python3", progress_bar=False,
+                cwd=str(source.parent), extra_arguments=["--log-level=CRITICAL"],
+            )  # fmt: skip
+    except papermill.PapermillExecutionError as error:
+        raise SoftCAMError(
+            f"notebook {name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}. "
+            f"The half-run notebook is {half}."
+        ) from error
+    os.replace(half, made)
 
 
 def _phantoms_only(reproductions: Path) -> str:

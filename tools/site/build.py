@@ -76,6 +76,7 @@ def build(
     if tab:
         allowed |= pictures.allowed_on_pages(tab.parents[1])
         shutil.copytree(tab, fresh / TAB)
+        _lead_back(fresh / TAB / "index.html")
     result.pages = checked(fresh, allowed)
     _replace(target, fresh)
     shutil.rmtree(work)  # after a failure it stays, to be looked at
@@ -86,10 +87,10 @@ def build(
 def _gather(
     root: Path, runs: Path, profile: str | None, execute: bool
 ) -> list[tuple[books.Book, str]]:
-    """Every numbered notebook, executed where that is possible or asked for; and a note."""
+    """Every notebook, executed where that is possible or asked for; and a note."""
     shielded = runs / "site-notebooks"
     found = []
-    for source in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+    for source in sorted((root / "notebooks").glob("*.ipynb")):
         book, reason = books.find_book(source, runs, shielded)
         if book is None and execute:
             log.warning("%s is executed now: %s", source.stem, reason)
@@ -104,15 +105,14 @@ def _lay_out(root: Path, laid: Path, shown: list[books.Book]) -> int:
     """Every page as Sphinx reads it; returns how many public names they describe."""
     stage.lay_out(root, laid)
     write_text(laid / "project.toml", f'version = "{__version__}"\n')
-    texts = showing.read_texts(root / "docs" / "site" / "pictures.toml")
     missing: list[str] = []
     for book in shown:
-        target = laid / "notebooks" / f"{book.name}.ipynb"
-        missing += showing.show(book, target, texts.get(book.name, {}))
+        missing += showing.show(book, laid / "notebooks" / f"{book.name}.ipynb")
     if missing:
         raise SoftCAMError(
-            "these cells draw a picture without a text for those who cannot see it; use "
-            "save_figure(figure, name, caption), or add the text to docs/site/pictures.toml:\n"
+            "these cells draw a picture without a text for those who cannot see it. Draw it with "
+            "softcam.visualize.new_figure and save_figure(figure, name, caption, alt=...); a "
+            "notebook that does so was run before they kept the text, so run it again:\n"
             + "\n".join(missing)
         )
     return write_api(root, laid)
@@ -140,12 +140,21 @@ def _say_tab(laid: Path, note: str) -> None:
     write_text(page, page.read_text(encoding="utf-8").replace("<!-- TAB -->", said))
 
 
-def checked(out: Path, allowed: set[str]) -> int:
+def _lead_back(page: Path) -> None:
+    """The explorer knows no site around it: put a link to ours above everything."""
+    text = page.read_text(encoding="utf-8")
+    if text.count("<body>") != 1:
+        raise SoftCAMError(f"{page}: expected one <body> to put the way back behind.")
+    link = f'<nav aria-label="Site"><a href="../{TAB}.html">Back to the pages of softcam</a></nav>'
+    write_text(page, text.replace("<body>", f"<body>\n{link}"))
+
+
+def checked(out: Path, allowed: pictures.Allowed) -> int:
     """Look at every finished page; returns how many there are.
 
     Args:
         out: the site.
-        allowed: SHA-256 of the pictures that may be in it.
+        allowed: the pictures that may be in it.
 
     Raises:
         SoftCAMError: all that is wrong, as a list.
@@ -156,6 +165,7 @@ def checked(out: Path, allowed: set[str]) -> int:
         "loaded from another host": links.loaded_from_elsewhere(pages, out),
         "pictures without a text for those who cannot see them": links.missing_alt(pages, out),
         "pictures that nobody let in": pictures.strangers(out, allowed, _themes()),
+        "pictures without their credit on the page": pictures.not_credited(pages, allowed),
     }
     lines = [f"{what}:\n  " + "\n  ".join(found) for what, found in wrong.items() if found]
     if lines:

@@ -6,6 +6,7 @@ be *loaded* from one: no script, style, font, picture or frame.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -85,6 +86,7 @@ def read_pages(out: Path) -> list[Page]:
 def broken_links(pages: list[Page], out: Path) -> list[str]:
     """`page: address (what is missing)` of each link within the site that leads nowhere."""
     ids = {page.path.resolve(): page.ids for page in pages}
+    _file.cache_clear()  # files come and go between two builds
     found = []
     for page in pages:
         for _, _, address in page.links:
@@ -98,9 +100,7 @@ def _missing(address: str, page: Page, out: Path, ids: dict[Path, set[str]]) -> 
     if parts.scheme or ELSEWHERE.match(address):
         return "" if parts.scheme in ("http", "https", "mailto", "data") else "not a web address"
     base = out if parts.path.startswith("/") else page.path.parent
-    path = (base / unquote(parts.path).lstrip("/")).resolve() if parts.path else page.path.resolve()
-    if path.is_dir():
-        path /= "index.html"
+    path = _file(base, unquote(parts.path).lstrip("/")) if parts.path else page.path.resolve()
     if out.resolve() not in path.parents:
         return "outside of the site"
     if not path.is_file():
@@ -109,6 +109,12 @@ def _missing(address: str, page: Page, out: Path, ids: dict[Path, set[str]]) -> 
     if place and path in ids and place not in ids[path] and place != "top":
         return "no such place in it"
     return ""
+
+
+@functools.cache  # every page of a folder names the same two hundred others
+def _file(base: Path, name: str) -> Path:
+    path = (base / name).resolve()
+    return path / "index.html" if path.is_dir() else path
 
 
 def loaded_from_elsewhere(pages: list[Page], out: Path) -> list[str]:

@@ -1,43 +1,36 @@
 """An executed notebook made ready to be read on a page: every picture has its text, nothing moves.
 
 Progress bars, error streams and papermill's marks are left out, and so is where on the disk it ran.
+The cell that fetches softcam on Colab is folded.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from softcam.common import SoftCAMError, write_text
-from softcam.visualize.save import read_caption
+from tools.anywhere import FETCH
 from tools.site.books import INJECTED, Book, read_notebook
 
-__all__ = ["pictures_of", "read_texts", "show"]
+__all__ = ["pictures_of", "show"]
 
-SAVED = re.compile(r"""save_figure\(\s*[^,()]+,\s*["']([a-z0-9-]+)["']""")
 HIDDEN = re.compile(r"<(?:img|image|svg|canvas|script|iframe)\b|data:image", re.IGNORECASE)
+FOLDED, STATES = "On Colab, this cell fetches softcam", ("show", "hide")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 KINDS = ("image/png", "text/html", "text/latex", "text/markdown", "text/plain")
 REMOTE_PICTURE = re.compile(r"!\[([^\]]*)\]\(\s*(?:https?:)?//[^)]*\)")
 
 
-def read_texts(path: Path) -> dict[str, dict[str, str]]:
-    """`pictures.toml`: for each notebook a line of a cell, and the text of the picture it draws."""
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def show(book: Book, target: Path, texts: Mapping[str, str]) -> list[str]:
+def show(book: Book, target: Path) -> list[str]:
     """Write a notebook as it is shown; returns the cells whose picture has no text.
 
     Args:
         book: which one.
         target: the file to write; links to notebooks beside it hold.
-        texts: a line of code to the text of the picture that its cell draws.
     """
     notebook = read_notebook(book.path)
     told = notebook.metadata.get("papermill", {})
@@ -54,7 +47,10 @@ def show(book: Book, target: Path, texts: Mapping[str, str]) -> list[str]:
             cell.outputs = [_clean(out, root) for out in cell.outputs if _is_shown(out)]
             if not book.executed:
                 cell.outputs, cell.execution_count = [], None
-            missing += _tell(cell, book, texts)
+            missing += _tell(cell, book)
+            if cell.get("id") == FETCH:
+                cell.metadata.setdefault("tags", []).append("hide-input")
+                cell.metadata["mystnb"] = {f"code_prompt_{state}": FOLDED for state in STATES}
     notebook.cells.insert(1, _note(book))
     write_text(target, nbformat.writes(notebook))  # type: ignore[no-untyped-call]
     return missing
@@ -84,19 +80,24 @@ def _clean(out: Any, root: str) -> Any:
     return out
 
 
-def _tell(cell: Any, book: Book, texts: Mapping[str, str]) -> list[str]:
-    """Give a cell's pictures their text, for MyST-NB; returns its last line if none is known."""
-    if not any(_is_picture(kind) for out in cell.outputs for kind in out.get("data", {})):
-        return []
-    found = [text for line, text in texts.items() if line in cell.source]
-    for name in SAVED.findall(cell.source):
-        path = book.path.parent / "figures" / f"{name}.png"
-        found += [read_caption(path)] if path.is_file() else []
-    text = next(filter(None, found), "")
-    if not text:
+def _tell(cell: Any, book: Book) -> list[str]:
+    """Hand on the text of a cell's pictures to MyST-NB; returns the cell's last line without one.
+
+    Figures of the package bring their text as metadata. MyST-NB has one text a cell, so those of
+    several pictures follow each other.
+    """
+    pictures = [(out, kind) for out in cell.outputs for kind in out.get("data", {})]
+    pictures = [(out, kind) for out, kind in pictures if _is_picture(kind)]
+    found = [" ".join(_alt(out, kind).split()) for out, kind in pictures]
+    if not all(found):
         return [f"{book.name}: {cell.source.strip().splitlines()[-1]}"]
-    cell.metadata["mystnb"] = {"image": {"alt": " ".join(text.split())}}
+    if found:
+        cell.metadata["mystnb"] = {"image": {"alt": " ".join(dict.fromkeys(found))}}
     return []
+
+
+def _alt(out: Any, kind: str) -> str:
+    return str(out.get("metadata", {}).get(kind, {}).get("alt", ""))
 
 
 def _is_picture(kind: str) -> bool:
@@ -110,10 +111,10 @@ def _note(book: Book) -> Any:
             "Run it yourself with `python start.py lab`.\n:::"
         )
     else:
+        how = f" with profile `{book.profile}`" if book.profile else ""
         day = f" on {book.day}" if book.day else ""
         text = (
-            f":::{{note}}\nExecuted with profile `{book.profile or 'tutorial'}`{day}. Every image "
-            "is a phantom, drawn by the package.\n:::"
+            f":::{{note}}\nExecuted{how}{day}. Every image is a phantom, drawn by the package.\n:::"
         )
     new = nbformat.v4.new_markdown_cell
     return new(text, id="site-note")  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ says that it need not be there, and `* docs/` stands for every page there that n
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -64,9 +65,18 @@ def _lay_out_assignments(folder: Path, target: Path) -> None:
     names = sorted(path.name for path in folder.glob("[0-9]*.ipynb"))
     for name in names:
         _copy(folder / name, target / name)
-    lines = [f"- {{download}}`{name} <{name}>`" for name in names]
+    lines = [f"- {_title(folder / name)}: {{download}}`{name} <{name}>`" for name in names]
     text = (folder / "README.md").read_text(encoding="utf-8")
-    write_text(target / "README.md", "\n".join([text, "## The notebooks", "", *lines, ""]))
+    said, rule, rest = text.partition("\n## ")  # what students want stands first
+    own = "\n".join(["", "## The notebooks", "", *lines, ""])
+    write_text(target / "README.md", f"{said}{own}{rule}{rest}")
+
+
+def _title(notebook: Path) -> str:
+    """The first heading."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    lines = "".join(line for cell in cells for line in [*cell["source"], "\n"]).splitlines()
+    return next((line.lstrip("# ") for line in lines if line.startswith("# ")), notebook.stem)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -125,8 +135,9 @@ def _section(match: re.Match[str], sections: Mapping[str, str], places: Mapping[
 def mend_links(root: Path, stage: Path) -> None:
     """Let every link of a page lead somewhere: to a page, to a file to download, or be plain text.
 
-    A file of the checkout that is linked comes along as a download; a folder cannot, so its name
-    is left, without a link. Links of notebooks are left as they are.
+    A file of the checkout that is linked comes along as a download. A folder cannot, nor a page
+    that is not part of the site: their names are left, without a link. What is nowhere stays, for
+    Sphinx to find. Links of notebooks are left as they are.
     """
     for path in sorted(stage.rglob("*.md")):
         text = path.read_text(encoding="utf-8")
@@ -163,7 +174,7 @@ def _mended(page: Path, root: Path, stage: Path, match: re.Match[str]) -> str:
     name, _, place = address.partition("#")
     target = (page.parent / name).resolve()
     if stage.resolve() not in target.parents:
-        return label
+        return match.group(0)
     inside = target.relative_to(stage.resolve()).as_posix()
     if inside in ELSEWHERE:
         depth = len(page.relative_to(stage).parts) - 1
@@ -175,7 +186,7 @@ def _mended(page: Path, root: Path, stage: Path, match: re.Match[str]) -> str:
         # Sphinx takes what has no ending for a page.
         _copy(source, target.with_name(f"{target.name}.txt") if not target.suffix else target)
         return match.group(0) if target.suffix else f"[{label}]({name}.txt)"
-    return label
+    return label if source.exists() else match.group(0)
 
 
 def settle_lists(stage: Path) -> list[str]:

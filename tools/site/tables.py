@@ -17,6 +17,8 @@ HEADS = {
     "map_512": "map at 512 px",
     "forward_ratio": "time of a forward pass, to the original",
 }
+FIRST = ("architecture", "kind", "notes")  # of the table's columns
+SHORT = 110  # characters of a note
 SAYS = ("says", "means", "mend")
 
 
@@ -27,15 +29,17 @@ def coverage_page(path: Path) -> str:
     """
     with path.open(encoding="utf-8", newline="") as file:
         head, *rows = csv.reader(file)
-    names = "".join(f'<th scope="col">{html.escape(_head(name))}</th>' for name in head)
+    order = [head.index(name) for name in (*FIRST, *head) if name in head]
+    order = list(dict.fromkeys(order))  # what is looked for comes first, so that a phone shows it
+    names = "".join(f'<th scope="col">{html.escape(_head(head[i]))}</th>' for i in order)
     lines = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{_cell(row[i])}</td>" for i in order) + "</tr>" for row in rows
     )
     return f"""# Which networks convert
 
 {len(rows)} architectures of timm and torchvision, with random weights, as `softcam convert --all`
-found them. What the kinds mean stands [here](../use.md#which-networks-convert). Each refusal gives
-its reason in the last column.
+found them. What the kinds mean stands [here](../use.md#which-networks-convert). The notes say what
+was changed, and why a network was refused; open the long ones.
 
 <div class="finder">
 <label for="finder">Show rows that contain</label>
@@ -54,6 +58,14 @@ its reason in the last column.
 </div>
 <script src="../_static/finder.js" defer></script>
 """
+
+
+def _cell(text: str) -> str:
+    """A cell; of a long note the beginning, and all of it when it is opened."""
+    if len(text) <= SHORT:
+        return html.escape(text)
+    start = text[:SHORT].rsplit(" ", 1)[0]
+    return f"<details><summary>{html.escape(start)} ...</summary>{html.escape(text)}</details>"
 
 
 def _head(name: str) -> str:
