@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy import allclose  # a notebook may put something else into `numpy`
 
 __all__ = [
     "Unfit",
@@ -83,7 +84,7 @@ def _close(x: np.ndarray, y: np.ndarray) -> bool:
         return False
     finite = np.abs(y[np.isfinite(y)])
     scale = max(1.0, float(finite.max())) if finite.size else 1.0
-    return bool(np.allclose(x, y, rtol=RELATIVE, atol=ABSOLUTE * scale, equal_nan=True))
+    return bool(allclose(x, y, rtol=RELATIVE, atol=ABSOLUTE * scale, equal_nan=True))
 
 
 def shapes(value: Arrays) -> str:

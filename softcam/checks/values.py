@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy import allclose  # a notebook may put something else into `numpy`
 
 from softcam.checks.comparing import array_in_words, plain
 from softcam.checks.records import CheckFailed, Passed, ValueQuestion
@@ -125,7 +126,7 @@ def _numbers(key: str, given: Any, right: np.ndarray) -> np.ndarray:
 def _near(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
     if b.dtype.kind == "U" or a.dtype.kind == "U":
         return str(a) == str(b)
-    return bool(np.allclose(a, b, rtol=1e-3, atol=tolerance, equal_nan=True))
+    return bool(allclose(a, b, rtol=1e-3, atol=tolerance, equal_nan=True))
 
 
 def _array(value: Any) -> np.ndarray:

@@ -14,7 +14,9 @@ Nothing of it belongs in a repository; `runs/` is ignored by git.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import glob
 import io
 import json
 import logging
@@ -29,7 +31,14 @@ from tqdm.auto import tqdm
 
 from softcam.checks import numbers as given_numbers
 from softcam.checks import tasks
-from softcam.common import hides_bar, project_root, runs_root, write_json, write_text
+from softcam.common import (
+    SoftCAMError,
+    hides_bar,
+    project_root,
+    runs_root,
+    write_json,
+    write_text,
+)
 from softcam.course import grader
 from softcam.course.releasing import drift, open_sources, write_source
 from softcam.course.roster import Student, read_roster
@@ -37,9 +46,11 @@ from softcam.course.sealed import derive, read_secret
 from softcam.course.settings import COURSE_FILE, SCRATCH
 from softcam.course.sources import assignment_number, solutions
 
-__all__ = ["build", "build_from", "course_folder"]
+__all__ = ["alone", "build", "build_from", "course_folder"]
 
 log = logging.getLogger(__name__)
+SHOWN = 256  # numbers of an array in the answer key; a cell of a spreadsheet holds 32767 characters
+PUBLIC = b"known to everybody"  # stands in the secret that lies in the repository
 
 CONFIG = '''"""nbgrader's options: those of softcam, then yours."""
 
@@ -80,6 +91,13 @@ def build(
             have changed since work was handed in.
     """
     key = read_secret(secret)
+    if PUBLIC in key:
+        log.warning(
+            "%s is %s: the hidden inputs of this course can be worked out. For a course that "
+            "counts, seal with a secret of your own first (--reseal).",
+            secret,
+            PUBLIC.decode(),
+        )
     sources = open_sources(key)
     for problem in drift():
         log.warning("notebooks/assignments has drifted: %s; seal the sources again.", problem)
@@ -96,6 +114,38 @@ def build_from(
     progress: bool = True,
 ) -> Path:
     """The bundle of sources that are open already; as `build`."""
+    if glob.escape(str(root)) != str(root):
+        raise SoftCAMError(f"nbgrader cannot work in {root}: take a path without any of * ? [ ].")
+    with alone(root):
+        return _build(sources, secret, students, root, progress)
+
+
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Nobody else builds or grades in the folder meanwhile.
+
+    Raises:
+        SoftCAMError: another call is at it.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise SoftCAMError(
+            f"another call is building or grading in {root}: wait until it is done."
+        ) from None
+
+
+def _build(
+    sources: Mapping[str, str],
+    secret: bytes,
+    students: Sequence[Student],
+    root: Path,
+    progress: bool,
+) -> Path:
     for folder in ("submitted", SCRATCH):
         (root / folder).mkdir(parents=True, exist_ok=True)
     variants = {name: derive(secret, "hidden inputs", name) for name in sources}
@@ -137,12 +187,14 @@ def _answers(sources: Mapping[str, str], student: str) -> Iterator[dict[str, str
 
 
 def _plain(value: Any) -> Any:
-    """Tensors and arrays as lists of rounded numbers, for a table that people read."""
+    """Tensors and arrays as lists of rounded numbers, large ones by their shape: people read it."""
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (torch.Tensor, np.ndarray, np.generic, float)):
         found = np.asarray(value)
-        return (found.round(6) if found.dtype.kind == "f" else found).tolist()
+        if found.size > SHOWN:
+            return f"{' x '.join(map(str, found.shape))} numbers"
+        return (found.astype(float).round(6) if found.dtype.kind == "f" else found).tolist()
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     return value if isinstance(value, (str, int, type(None))) else str(value)

@@ -17,7 +17,7 @@ from typing import Any
 from softcam import checks
 from softcam.checks import CheckFailed, Passed
 from softcam.course.limits import TimeIsUp, time_limit
-from softcam.course.session import Session, current
+from softcam.course.session import RECEIPT, Session, current, receipt
 from softcam.course.sources import NOBODY
 
 __all__ = ["Report", "check", "numbers", "wrapped"]
@@ -80,7 +80,18 @@ def check(name: str, answer: Any, *, student: str = NOBODY, hidden: bool = False
         if _right_for(name, answer, student, session):
             notes.append(f"The answer would be right for {student!r}, who is somebody else.")
         raise _shown(failed, notes, session) from None
+    if session:
+        _hand_receipt(receipt(session.seal, name, hidden))
     return Report(passed, notes)
+
+
+def _hand_receipt(text: str) -> None:
+    """Tell whoever grades that a check has passed; only inside IPython."""
+    from IPython.core.getipython import get_ipython
+
+    shell: Any = get_ipython()
+    if shell is not None:
+        shell.display_pub.publish(data={RECEIPT: text})
 
 
 def _about_id(student: str, session: Session | None) -> list[str]:

@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import re
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from softcam.common import SoftCAMError, read_json
-from softcam.course.session import CHECK_SECONDS
+from softcam.course.session import CHECK_SECONDS, RECEIPT, receipt
 from softcam.course.settings import CELL_SECONDS, COURSE_FILE, NOTEBOOK_SECONDS, SCRATCH
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class _Guarded(_Execute):
         self._named = resources["nbgrader"]
         self._lost: dict[int, str] = {}
         self._until = time.monotonic() + self.notebook_seconds
-        self.extra_arguments = ["--log-level=CRITICAL"]  # its words on its transport
+        # Its words on its transport are left out, and so are modules beside the notebook.
+        self.extra_arguments = ["--log-level=CRITICAL", "--ignore-cwd"]
         self.startup_timeout = 120  # a laptop that grades may do something else as well
         self.shutdown_kernel = "immediate"
         self.timeout_func = lambda cell: max(1, min(self.cell_seconds, int(self._left())))
@@ -101,6 +103,7 @@ class _Guarded(_Execute):
 
     def _enter(self, temporary: str) -> None:
         folder = self._course()
+        self._seal = secrets.token_hex(16)
         number = int(self._named["assignment"].partition("_")[0])
         words = {
             "assignment": number,
@@ -110,6 +113,7 @@ class _Guarded(_Execute):
             "temporary": temporary,
             "free": [str(folder / SCRATCH)],
             "check_seconds": self.check_seconds,
+            "seal": self._seal,
         }
         code = START.format(text=json.dumps(words))
         message = self.kc.execute(code, silent=True, store_history=False)
@@ -132,7 +136,9 @@ class _Guarded(_Execute):
             cell.outputs = [_not_run(why)]
             return cell, resources
         try:
-            return super().preprocess_cell(cell, resources, index)
+            made = super().preprocess_cell(cell, resources, index)
+            cell.outputs = settled(cell, self._seal)
+            return made
         except DeadKernelError:
             why = "This cell ended Python, or took more memory than there is: it is left out."
             raise _Lost(index, why) from None
@@ -155,15 +161,47 @@ class _Guarded(_Execute):
         return {"content": content} if reply else reply
 
 
-def _not_run(why: str) -> Any:
-    """The output of a cell that was left out; for nbgrader an error, so it has no points."""
+def settled(cell: Any, seal: str) -> list[Any]:
+    """The outputs of a cell that has run, so that nbgrader draws the right points from them.
+
+    For nbgrader a cell without an error has all its points, a number that it shows is the points,
+    and any word on stderr is an error. Here a check has its points if it has handed out its
+    receipts, and otherwise an error: whatever was put in its place does not count.
+    """
+    receipts = {each.data[RECEIPT] for each in cell.outputs if RECEIPT in each.get("data", {})}
+    kept = [each for each in cell.outputs if RECEIPT not in each.get("data", {})]
+    graded = cell.metadata.get("nbgrader", {})
+    name = graded.get("grade_id", "").removeprefix("check-")
+    if not graded.get("grade") or f"check-{name}" != graded["grade_id"]:
+        return kept
+    for output in kept:
+        if output.output_type == "execute_result":
+            output.output_type = "display_data"
+            del output["execution_count"]
+        elif output.output_type == "stream":
+            output.name = "stdout"
+    failed = any(output.output_type == "error" for output in kept)
+    if not failed and not {receipt(seal, name, hidden) for hidden in (False, True)} <= receipts:
+        why = (
+            f"The check of {name} has not said that it passed: something in this notebook was put "
+            "in its place, or keeps it from speaking."
+        )
+        kept.append(_not_run(why, "NoReceipt"))
+    return kept
+
+
+def _not_run(why: str, kind: str = "NotRun") -> Any:
+    """An output that says why there are no points; for nbgrader it is an error."""
     import nbformat
 
     as_nodes: Any = nbformat.from_dict
-    return as_nodes({"output_type": "error", "ename": "NotRun", "evalue": why, "traceback": [why]})
+    return as_nodes({"output_type": "error", "ename": kind, "evalue": why, "traceback": [why]})
 
 
 def clean_environment(root: Path) -> dict[str, str]:
     """The environment of a student's process: its own project folder, no passwords, no keys."""
     kept = {name: value for name, value in os.environ.items() if not PRIVATE.search(name)}
-    return {**kept, "SOFTCAM_ROOT": str(root)}
+    # A submission's folder may hold a `torch.py`: nothing is imported from where Python starts.
+    paths = [os.path.abspath(each) for each in kept.get("PYTHONPATH", "").split(os.pathsep) if each]
+    own = {"SOFTCAM_ROOT": str(root), "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    return {**kept, **own}

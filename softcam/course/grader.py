@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import logging
 import os
+import sys
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,14 @@ def generate(root: Path, assignment: str) -> None:
 
 def autograde(root: Path, assignment: str, student: str) -> None:
     """`autograded/` from `submitted/` for one submission, points into the gradebook."""
-    _convert("Autograde", root, assignment, student)
+    folder = root / "submitted" / student / assignment
+    odd = {path.name for path in folder.rglob("*") if path.is_symlink() or not _plain(path)}
+    _convert("Autograde", root, assignment, student, sorted(glob.escape(name) for name in odd))
+
+
+def _plain(path: Path) -> bool:
+    """Whether it is a file or a folder, and no pipe or the like."""
+    return path.is_file() or path.is_dir()
 
 
 def feedback(root: Path, assignment: str, student: str) -> None:
@@ -46,8 +55,13 @@ def gradebook(root: Path) -> Iterator[Any]:
         yield book
 
 
-def _convert(kind: str, root: Path, assignment: str, student: str) -> None:
-    """Run one converter; what it raises becomes a `SoftCAMError` with its last words."""
+def _convert(
+    kind: str, root: Path, assignment: str, student: str, ignored: Sequence[str] = ()
+) -> None:
+    """Run one converter; what it raises becomes a `SoftCAMError` with its last words.
+
+    `ignored` are names of files that it does not copy.
+    """
     needs_extra()
     import sqlalchemy.exc
     from nbgrader import converters
@@ -58,6 +72,7 @@ def _convert(kind: str, root: Path, assignment: str, student: str) -> None:
     config = configure(Config(), root)
     course = CourseDirectory(config=config)
     course.assignment_id, course.student_id = assignment, student
+    course.ignore = [*course.ignore, *ignored]
     converter = getattr(converters, kind)(coursedir=course, config=config)
     converter.log, converter.force = log, True
     with _last_words() as words, _scripts_on_path(), warnings.catch_warnings():
@@ -74,12 +89,16 @@ def _convert(kind: str, root: Path, assignment: str, student: str) -> None:
 @contextlib.contextmanager
 def _scripts_on_path() -> Iterator[None]:
     """nbgrader calls `alembic` by name, also where no environment is activated."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), before])
+    before = os.environ.get("PATH")
+    own = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent)]
+    os.environ["PATH"] = os.pathsep.join([*own, *([before] if before else [])])
     try:
         yield
     finally:
-        os.environ["PATH"] = before
+        if before is None:
+            del os.environ["PATH"]
+        else:
+            os.environ["PATH"] = before
 
 
 @contextlib.contextmanager

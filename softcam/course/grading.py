@@ -30,8 +30,8 @@ from softcam.common import (
     write_text,
 )
 from softcam.course import grader
-from softcam.course.bundle import course_folder
-from softcam.course.receiving import place_notebook
+from softcam.course.bundle import alone, course_folder
+from softcam.course.receiving import own_files, place_notebook
 from softcam.course.roster import check_id
 from softcam.course.settings import COURSE_FILE
 
@@ -130,28 +130,27 @@ def renew_feedback(*, out: str | Path | None = None, progress: bool = True) -> l
 
 @contextlib.contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
     if not (root / COURSE_FILE).is_file():
         raise SoftCAMError(f"there is no course in {root}: build it first, with --secret.")
-    try:
-        with FileLock(root / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise SoftCAMError(f"another call is grading in {root}: wait until it is done.") from None
+    with alone(root):
+        yield
 
 
 def _submissions(root: Path, assignment: str | None, student: str | None) -> list[tuple[str, str]]:
-    known = sorted(path.name for path in (root / "release").iterdir())
+    known = sorted(path.parent.name for path in (root / "release").glob("*/*.ipynb"))
+    if not known:
+        raise SoftCAMError(f"{root / 'release'} is empty: build the course first, with --secret.")
     if assignment:
         choose("assignment", assignment, known)
     found = []
     for folder in sorted((root / "submitted").glob("*/*/")):
         name, who = folder.name, folder.parent.name
+        if who.startswith((".", "__")) or name.startswith("."):
+            continue  # what systems and their archives leave behind
         if name not in known:
             log.warning("%s is left out: there is no assignment %s.", folder, name)
         elif assignment in (None, name) and student in (None, who):
-            found.append((name, check_id(who, str(folder.parent))))
+            found.append((name, who))
     if not found:
         raise SoftCAMError(
             f"nothing to grade: expected {root / 'submitted'}/ID/NAME/NAME.ipynb with NAME one of "
@@ -164,16 +163,17 @@ def _one(root: Path, name: str, student: str, resume: bool) -> Graded:
     """Grade a submission, or read what was found before; a problem is kept, not raised."""
     folder = root / "submitted" / student / name
     state = _state_file(root, name, student)
-    place_notebook(folder, name)
-    key = _state_digest(root, name, folder)
-    if resume and state.is_file() and read_json(state)["digest"] == key:
-        return _from_state(read_json(state))
-    state.unlink(missing_ok=True)
     started = time.perf_counter()
     try:
+        check_id(student, str(folder.parent))
+        place_notebook(folder, name)
+        key = _state_digest(root, name, folder)
+        if resume and state.is_file() and read_json(state)["digest"] == key:
+            return _from_state(read_json(state))
+        state.unlink(missing_ok=True)
         grader.autograde(root, name, student)
         grader.feedback(root, name, student)
-    except SoftCAMError as error:
+    except (SoftCAMError, OSError) as error:
         return Graded(student, name, problem=str(error))
     seconds = round(time.perf_counter() - started, 2)
     graded = Graded(student, name, _parts(root, name, student), seconds)
@@ -186,10 +186,9 @@ def _state_file(root: Path, name: str, student: str) -> Path:
 
 
 def _state_digest(root: Path, name: str, folder: Path) -> str:
-    handed_in = sorted(folder.glob("*.ipynb"))
     released = (root / "release" / name / f"{name}.ipynb").read_bytes()
     variant = read_json(root / COURSE_FILE)["variants"][name]
-    contents = [part for path in handed_in for part in (path.name, path.read_bytes())]
+    contents = [part for path in own_files(folder) for part in (path.name, path.read_bytes())]
     return digest(released, variant, *contents)
 
 

@@ -10,6 +10,7 @@ The kernel's own connection goes on working: ZeroMQ opens its sockets in C++, un
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from typing import Any
 
 from softcam.course.checking import wrapped
 from softcam.course.limits import limit_memory, limit_words
-from softcam.course.masking import mask
+from softcam.course.masking import loaded_before, mask
 from softcam.course.session import CHECK_SECONDS, Session, begin
 
 __all__ = ["Places", "enter", "refuse"]
@@ -31,7 +32,8 @@ SOCKETS = ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg")
 NAMES = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 PROCESSES = (
     "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork",
-    "os.forkpty", "os.startfile", "pty.spawn",
+    "os.forkpty", "os.startfile", "pty.spawn", "os.kill", "os.killpg",
+    "_winapi.CreateProcess",
 )  # fmt: skip
 CHANGES = (
     "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod",
@@ -69,13 +71,14 @@ def enter(
     temporary: str,
     free: tuple[str, ...] = (),
     check_seconds: float = CHECK_SECONDS,
+    seal: str = "",
     megabytes: int = MEGABYTES,
     most_words: int = MOST_WORDS,
 ) -> None:
     """Make this process, a kernel, one that grades a submission; there is no way back.
 
     Args:
-        assignment, student, variant, check_seconds: as in `Session`.
+        assignment, student, variant, check_seconds, seal: as in `Session`.
         course: the folder of the course, which the submission may not read.
         temporary: folder for its temporary files.
         free: further folders that it may read and write, besides its own.
@@ -84,16 +87,22 @@ def enter(
     """
     sys.dont_write_bytecode = True
     tempfile.tempdir = os.environ["MPLCONFIGDIR"] = temporary
-    begin(Session(assignment, student, variant, check_seconds))
+    begin(Session(assignment, student, variant, check_seconds, seal))
     mask(assignment)
+    # `spawn` of multiprocessing starts a process without an event that the hook would see.
+    setattr(multiprocessing.util, "spawnv_passfds", _no_process)  # noqa: B010
     _prepare_shell(assignment, most_words)
     limit_memory(megabytes)
     own = tuple(str(Path(folder).resolve()) for folder in (os.getcwd(), temporary, *free))
     sys.addaudithook(_hook(Places(own, str(Path(course).resolve()))))
 
 
+def _no_process(*arguments: Any) -> int:
+    raise PermissionError("refused while grading: another process.")
+
+
 def _hook(places: Places) -> Callable[[str, tuple[Any, ...]], None]:
-    watched = {*SOCKETS, *NAMES, *PROCESSES, *CHANGES, *READS, "open"}
+    watched = {*SOCKETS, *NAMES, *PROCESSES, *CHANGES, *READS, "open", "exec"}
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event in watched and (reason := refuse(event, arguments, places)):
@@ -107,7 +116,10 @@ def refuse(event: str, arguments: tuple[Any, ...], places: Places) -> str:
     if event in SOCKETS or event in NAMES:
         return "a connection to another machine or process"
     if event in PROCESSES:
-        return "another process"
+        own = event == "os.kill" and arguments[0] == os.getpid()  # Ctrl-C from within, say
+        return "" if own else "another process"
+    if event == "exec":
+        return "a module of softcam once more" if loaded_before(arguments[0]) else ""
     given = arguments[:2] if event in CHANGES else arguments[:1]  # `open` has its mode second
     paths = [path for each in given if (path := _path(each))]
     if event == "open":
@@ -160,5 +172,9 @@ def _prepare_shell(assignment: int, most_words: int) -> None:
         limit_words(sys.stdout, most_words)
         limit_words(sys.stderr, most_words)
 
+    def leave() -> None:
+        raise RuntimeError("exit() and quit() would end the notebook: ignored while grading.")
+
+    shell.ask_exit = leave
     shell.set_custom_exc((NameError,), missing)
     shell.events.register("pre_execute", before_cell)

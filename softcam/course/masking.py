@@ -23,7 +23,7 @@ from typing import Any
 from softcam.checks import tasks
 from softcam.common import SoftCAMError
 
-__all__ = ["Masked", "mask", "masked_names"]
+__all__ = ["Masked", "loaded_before", "mask", "masked_names"]
 
 HOUSE = "softcam"
 CLOSED = ("softcam.checks", "softcam.course")
@@ -77,6 +77,19 @@ def mask(assignment: int) -> tuple[str, ...]:
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     return names
+
+
+def loaded_before(code: Any) -> bool:
+    """Whether code is the text of a module of softcam that has been loaded before.
+
+    A file of softcam can be run once more, under another name that the masks do not know.
+    """
+    if not isinstance(code, CodeType) or code.co_name != "<module>":
+        return False
+    for name, module in list(sys.modules.items()):
+        if _ours(name) and getattr(module, "__file__", None) == code.co_filename:
+            return not getattr(module.__spec__, "_initializing", False)
+    return False
 
 
 def _resolve(full: str) -> Any:

@@ -22,10 +22,20 @@ if TYPE_CHECKING:
 else:
     _Exporter = object  # nbconvert is slow to import; `submission_exporter` puts both together
 
-__all__ = ["MOST_BYTES", "mended", "place_notebook", "remarks", "submission_exporter"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_TEXT",
+    "content",
+    "mended",
+    "own_files",
+    "place_notebook",
+    "remarks",
+    "submission_exporter",
+]
 
 MOST_BYTES = 20_000_000  # of a notebook file, pictures and all
 MOST_CELLS = 2000
+MOST_TEXT = 500_000  # characters in all cells together; the page of feedback colours each of them
 Notebook = dict[str, Any]  # or a cell of one
 
 
@@ -45,7 +55,7 @@ def place_notebook(folder: Path, name: str) -> None:
     graded as such. Nothing is changed or removed.
     """
     wanted = folder / f"{name}.ipynb"
-    if wanted.is_file():
+    if wanted.exists() or wanted.is_symlink():  # a folder, say, or a link: `content` refuses it
         return
     others = _others(folder, name)
     if len(others) == 1:
@@ -54,12 +64,23 @@ def place_notebook(folder: Path, name: str) -> None:
         write_text(wanted, "")
 
 
+def own_files(folder: Path) -> list[Path]:
+    """The notebooks of a folder that are files of its own, and no links to somewhere else."""
+    inside = folder.resolve()
+    found = [path for path in folder.glob("*.ipynb") if path.is_file()]
+    return sorted(path for path in found if path.resolve().is_relative_to(inside))
+
+
 def remarks(folder: Path, name: str) -> list[str]:
     """What is to be said about the other notebooks in a submission's folder."""
     wanted, others = folder / f"{name}.ipynb", _others(folder, name)
     listed = ", ".join(path.name for path in others)
-    if not others:
+    if wanted not in own_files(folder):
         return []
+    if not others:
+        rest = ", ".join(sorted(path.name for path in folder.iterdir() if path != wanted)[:5])
+        words = f"Handed in: {rest}. A notebook that could be read is not among it."
+        return [words] if rest and not wanted.stat().st_size else []
     if not wanted.read_bytes().strip():
         return [f"None of the notebooks {listed} is called {wanted.name}, so none was graded."]
     if len(others) == 1 and filecmp.cmp(wanted, others[0], shallow=False):
@@ -68,7 +89,7 @@ def remarks(folder: Path, name: str) -> list[str]:
 
 
 def _others(folder: Path, name: str) -> list[Path]:
-    return sorted(path for path in folder.glob("*.ipynb") if path.name != f"{name}.ipynb")
+    return [path for path in own_files(folder) if path.name != f"{name}.ipynb"]
 
 
 def mended(text: str, release: Notebook, notes: list[str] | None = None) -> Notebook:
@@ -102,19 +123,45 @@ def _read(text: str, notes: list[str]) -> list[Plain]:
     """The student's cells in a plain form; none, and a note why, if the file is no notebook."""
     try:
         book = json.loads(text)
-        found = [_plain_cell(cell) for cell in book["cells"]]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        what = "is empty" if not text.strip() else f"is not a notebook ({type(error).__name__})"
+    except (ValueError, RecursionError):
+        book = None
+    given = book.get("cells") if isinstance(book, dict) else None
+    if not isinstance(given, list):
+        if notes and not text:  # it is said already why nothing was read
+            return []
         notes.append(
-            f"The file {what}, so nothing in it could be graded. Download it from Jupyter with "
-            "File > Save and Export, and open it once more before handing it in."
+            f"The file {_in_words(text, book)}, so nothing in it could be graded. Download it from "
+            "Jupyter with File > Download, and open it once more before handing it in."
         )
         return []
-    if len(found) > MOST_CELLS:
-        notes.append(f"The notebook has {len(found)} cells: only the first {MOST_CELLS} were read.")
+    found = [_plain_cell(cell) for cell in given[:MOST_CELLS]]
+    if len(given) > MOST_CELLS:
+        notes.append(f"Of {len(given)} cells only the first {MOST_CELLS} were read.")
     if not found:
         notes.append("The notebook has no cells, so nothing in it could be graded.")
-    return found[:MOST_CELLS]
+    return _shortened(found, notes)
+
+
+def _in_words(text: str, book: Any) -> str:
+    """Why a file is no notebook that can be read."""
+    if not text.strip():
+        return "is empty"
+    if isinstance(book, dict) and "worksheets" in book:
+        return "has the format of notebooks before 2015 (nbformat 3)"
+    if book is None:
+        return "is not a notebook: it is damaged, or of another program"
+    return "is not a notebook: it has no list of cells"
+
+
+def _shortened(cells: list[Plain], notes: list[str]) -> list[Plain]:
+    """The cells with the text of those left out that go beyond what a notebook may have."""
+    kept, length = [], 0
+    for cell in cells:
+        length += len(cell.text)
+        kept.append(cell if length <= MOST_TEXT else cell._replace(text=""))
+    if length > MOST_TEXT:
+        notes.append(f"Of {length} characters in cells only the first {MOST_TEXT} were read.")
+    return kept
 
 
 def _plain_cell(cell: Any) -> Plain:
@@ -189,7 +236,8 @@ def _grade_id(cell: Notebook) -> str:
 def _text(source: Any) -> str:
     """A source, which may be a list of lines, or damaged."""
     lines = source if isinstance(source, list) else [source]
-    return "".join(line for line in lines if isinstance(line, str))
+    text = "".join(line for line in lines if isinstance(line, str))
+    return text.encode("utf-8", errors="replace").decode()  # half of a pair cannot be written
 
 
 @functools.cache
@@ -227,15 +275,19 @@ class _Mending(_Exporter):
             raise SoftCAMError(f"{path} is missing: build the course before grading.")
         release = json.loads(path.read_text(encoding="utf-8"))
         notes = remarks(folder, name)
-        book = as_nodes(mended(_content(Path(filename), notes), release, notes))
+        book = as_nodes(mended(content(Path(filename), notes), release, notes))
         resources["metadata"] = {"name": name, "path": str(folder)}
         convert: Any = self.from_notebook_node
         made: tuple[Any, Any] = convert(book, resources=resources)
         return made
 
 
-def _content(path: Path, notes: list[str]) -> str:
-    """The text of a submitted file, or nothing and a note, if it is too large or not text."""
+def content(path: Path, notes: list[str]) -> str:
+    """The text of a submitted file, or nothing and a note, if it is too large or no file."""
+    if path not in own_files(path.parent):
+        what = "a link to another place" if path.is_symlink() else "a folder or the like"
+        notes.append(f"{path.name} is {what}, not a file: nothing in it could be graded.")
+        return ""
     size = path.stat().st_size
     if size > MOST_BYTES:
         notes.append(
@@ -243,4 +295,5 @@ def _content(path: Path, notes: list[str]) -> str:
             "outputs (Edit > Clear Outputs of All Cells) and save it again."
         )
         return ""
-    return path.read_bytes().decode("utf-8", errors="replace")
+    found = path.read_bytes()
+    return found.decode(json.detect_encoding(found), errors="replace")  # Windows has UTF-16

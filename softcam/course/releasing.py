@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,6 +49,10 @@ def sealed_text(folder: Path | None = None) -> str:
         raise SoftCAMError(
             f"{path} cannot be read ({error.strerror}): is this a checkout?"
         ) from error
+    except UnicodeDecodeError as error:
+        raise SoftCAMError(
+            f"{path} is damaged ({error.reason}): take it from git again."
+        ) from error
 
 
 def open_sources(secret: bytes, *, folder: Path | None = None) -> dict[str, str]:
@@ -63,6 +68,8 @@ def edit(target: str | Path, *, secret: bytes, folder: Path | None = None) -> li
     """
     sources = open_sources(secret, folder=folder)
     paths = {name: Path(target) / f"{name}.py" for name in sources}
+    if Path(target).is_file():
+        raise SoftCAMError(f"{target} is a file: expected a folder, or a name for a new one.")
     if there := [path for path in paths.values() if path.exists()]:
         raise SoftCAMError(
             f"{there[0]} is there already: seal that folder first, or name an empty one."
@@ -89,7 +96,10 @@ def seal_folder(source: str | Path, *, secret: bytes, folder: Path | None = None
     paths = sorted(Path(source).glob("[0-9]_*.py"))
     if not paths:
         raise SoftCAMError(f"{source} holds no source such as 1_cam_by_hand.py.")
-    sources = {path.stem: path.read_text(encoding="utf-8") for path in paths}
+    try:
+        sources = {path.stem: path.read_text(encoding="utf-8") for path in paths}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SoftCAMError(f"the sources of {source} cannot be read: {error}.") from error
     for name, script in sources.items():
         prove(name, script)
     return write_sources(sources, secret=secret, folder=folder)
@@ -107,9 +117,15 @@ def write_sources(
 
 
 def reseal(*, secret: bytes, new: bytes, folder: Path | None = None) -> Path:
-    """Seal the same sources with another secret; the student versions stay as they are."""
+    """Seal the same sources with another secret; the student versions stay as they are.
+
+    Raises:
+        SoftCAMError: another secret than the present one, or student versions that have drifted.
+    """
     sources = open_sources(secret, folder=folder)
     target = folder or assignments_folder()
+    if problems := drift(folder=folder):
+        raise SoftCAMError(f"not sealed again: {'; '.join(problems)}. Use --edit, then --seal.")
     names = {name: (target / f"{name}.ipynb").read_text(encoding="utf-8") for name in sources}
     return write_text(target / SEALED, sealed.seal(sources, names, new))
 
@@ -121,7 +137,12 @@ def prove(name: str, script: str) -> None:
         SoftCAMError: one does not pass, or is missing.
     """
     for student in PROOF:
-        space = solutions(name, script, student=student)
+        try:
+            space = solutions(name, script, student=student)
+        except SoftCAMError:
+            raise
+        except Exception as error:
+            raise SoftCAMError(f"{name} does not run: {_where(name, error)}{error!r}.") from error
         for task in tasks(assignment_number(name)):
             if task.rubric:
                 continue
@@ -134,6 +155,13 @@ def prove(name: str, script: str) -> None:
                     f"{name}: the solution of {task.number} {task.name} does not pass its own "
                     f"check for student {student}: {failed}"
                 ) from failed
+
+
+def _where(name: str, error: BaseException) -> str:
+    """The line of a source that an exception comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == f"{name}.py"]
+    return f"line {lines[-1]}: " if lines else ""
 
 
 def student_versions(sources: Mapping[str, str]) -> dict[str, str]:

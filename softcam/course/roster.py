@@ -50,24 +50,37 @@ def read_roster(path: str | Path) -> list[Student]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise SoftCAMError(f"the roster {path} cannot be read: {error}.") from error
-    table = csv.DictReader(text.splitlines())
+    except UnicodeDecodeError as error:
+        raise SoftCAMError(
+            f"the roster {path} is not in UTF-8: save it once more as `CSV UTF-8`."
+        ) from error
+    table = csv.DictReader(text.splitlines(), strict=True)
+    try:
+        return _students(table, path)
+    except csv.Error as error:
+        raise SoftCAMError(f"{path}, line {table.line_num}: no CSV ({error}).") from error
+
+
+def _students(table: csv.DictReader[str], path: str | Path) -> list[Student]:
     names = [str(name).strip() for name in table.fieldnames or []]
     if "id" not in names:
         raise SoftCAMError(
             f"the roster {path} has the columns {', '.join(names) or 'none'}: expected "
-            f"{','.join(COLUMNS)} in its first line."
+            f"{','.join(COLUMNS)} in its first line, with commas between them."
         )
     table.fieldnames = names
     found: dict[str, Student] = {}
     for row in table:
         place = f"{path}, line {table.line_num}"
         values = {name: (row.get(name) or "").strip() for name in COLUMNS}
-        check_id(values["id"], place)
-        if values["id"] in found:
+        if not any(values.values()):
+            continue  # an empty row, as spreadsheets leave them at the end
+        folder = check_id(values["id"], place).lower()  # as Windows and macOS tell folders apart
+        if folder in found:
             raise SoftCAMError(f"{place}: the id {values['id']!r} is there twice.")
-        found[values["id"]] = Student(**values)
+        found[folder] = Student(**values)
     if not found:
         raise SoftCAMError(f"the roster {path} names nobody.")
     return list(found.values())

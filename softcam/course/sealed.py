@@ -129,7 +129,7 @@ def unseal(text: str, secret: bytes) -> dict[str, str]:
             bytes.fromhex(header["nonce"]), cipher, _bound(header)
         )
         sources: dict[str, str] = json.loads(zlib.decompress(plain))
-    except (InvalidTag, ValueError, TypeError, KeyError, zlib.error) as error:
+    except (InvalidTag, ValueError, TypeError, KeyError, OverflowError, zlib.error) as error:
         raise SoftCAMError(
             "the sealed solutions do not open: either this is another secret than the one they "
             "were sealed with, or the file was changed after it was sealed."

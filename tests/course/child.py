@@ -70,6 +70,14 @@ attempt("getattr", run("import softcam; getattr(softcam, 'SoftCAM')"))
 attempt("dict", run("import softcam.convert; vars(softcam.convert)['to_softcam']"))
 attempt("elsewhere", run("import softcam.travel.inverse as t, softcam.checkpoints as k; k.SoftCAM"))
 attempt("module", run("from softcam.explainers.cam import *; cam"))
+BY_PATH = """
+import importlib.util as u, softcam
+spec = u.spec_from_file_location("mine", softcam.__path__[0] + "/convert.py")
+module = u.module_from_spec(spec)
+spec.loader.exec_module(module)
+module.to_softcam
+"""
+attempt("by-path", run(BY_PATH))
 attempt("afresh", run("import sys; del sys.modules['softcam.convert']; import softcam.convert"))
 attempt("references", run("from softcam.checks.invariant import evidence_maps"))
 attempt("sealed", run("from softcam.course import open_sources"))
@@ -103,6 +111,10 @@ attempt("datagram", run("import socket as s; s.socket(2, 2).sendto(b'x', ('127.0
 attempt("urllib", run("import urllib.request as u; u.urlopen('http://127.0.0.1:9')"))
 attempt("process", run("import subprocess, sys; subprocess.run([sys.executable, '-V'])"))
 attempt("system", run("import os; os.system('true')"))
+SPAWN = "import multiprocessing as m; m.get_context('spawn').Process(target=print).start()"
+attempt("spawn", run(SPAWN))
+attempt("kill", run("import os; os.kill(os.getppid(), 0)"))
+attempt("kill-own", run("import os; os.kill(os.getpid(), 0)"))
 attempt("own-file", run("open('mine.txt', 'w').write('x'); open('mine.txt').read()"))
 attempt("own-folder", run("import os; os.mkdir('sub'); open('sub/a', 'w').close()"))
 attempt("temporary", run("import tempfile; tempfile.TemporaryFile().write(b'x')"))

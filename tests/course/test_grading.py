@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +119,26 @@ def test_one_that_cannot_be_graded_does_not_stop_the_others(
     assert fake.asked == ["bob"]
 
 
+def test_a_folder_with_an_odd_name_does_not_stop_the_others(course: Path, fake: Fake) -> None:
+    for name in ("Zoë M", "a*", "__MACOSX", ".trash"):
+        hand_in(course, name, "{}")
+    (course / "submitted" / "stray.txt").write_text("", encoding="utf-8")
+    graded = {each.student: each for each in grade(out=course, progress=False)}
+    assert fake.asked == ["ada", "bob", "cyd", "dan"]
+    assert set(graded) == {"ada", "bob", "cyd", "dan", "Zoë M", "a*"}
+    assert "the id 'Zoë M' does not fit" in graded["Zoë M"].problem
+
+
+def test_a_folder_or_a_link_in_place_of_a_notebook_does_not_stop_the_others(
+    course: Path, fake: Fake
+) -> None:
+    for student in ("bob", "cyd"):
+        (course / "submitted" / student / NAME / f"{NAME}.ipynb").unlink()
+    (course / "submitted" / "bob" / NAME / f"{NAME}.ipynb").mkdir()
+    (course / "submitted" / "cyd" / NAME / f"{NAME}.ipynb").symlink_to(course / "nowhere")
+    assert again(course) == ["ada", "bob", "cyd", "dan"] and len(fake.asked) == 4
+
+
 def test_the_table_has_a_row_for_every_part(course: Path, fake: Fake) -> None:
     again(course, student="ada")
     again(course, student="bob")  # the table keeps what was graded before
@@ -141,7 +162,7 @@ def test_two_at_a_time_are_refused(course: Path, fake: Fake) -> None:
     [
         (lambda root: (root / "course.json").unlink(), SoftCAMError, "build it first"),
         (lambda root: (root / "submitted").rename(root / "x"), SoftCAMError, "nothing to grade"),
-        (lambda root: hand_in(root, "a b", "{}"), SoftCAMError, "'a b' does not fit"),
+        (lambda root: shutil.rmtree(root / "release"), SoftCAMError, "build the course first"),
     ],
 )
 def test_a_course_that_is_not_in_order(

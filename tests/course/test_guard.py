@@ -58,6 +58,9 @@ def test_a_masked_name_is_not_in_its_module(tries: dict[str, str]) -> None:
 
 def test_no_second_copy_is_loaded(tries: dict[str, str]) -> None:
     assert tries["afresh"].startswith("Masked: softcam.convert was loaded before")
+    assert tries["by-path"] == (
+        "PermissionError: refused while grading: a module of softcam once more."
+    )
 
 
 def test_the_answers_of_the_checks_are_closed(tries: dict[str, str]) -> None:
@@ -100,9 +103,10 @@ def test_urllib_says_why(tries: dict[str, str]) -> None:
     assert "refused while grading" in tries["urllib"]
 
 
-@pytest.mark.parametrize("name", ["process", "system"])
+@pytest.mark.parametrize("name", ["process", "system", "spawn", "kill"])
 def test_processes_are_refused(tries: dict[str, str], name: str) -> None:
     assert tries[name] == "PermissionError: refused while grading: another process."
+    assert tries["kill-own"] == "done"
 
 
 @pytest.mark.parametrize("name", ["own-file", "own-folder", "temporary", "read-outside"])

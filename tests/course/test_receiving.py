@@ -11,7 +11,15 @@ import pytest
 
 pytest.importorskip("nbgrader")
 
-from softcam.course.receiving import mended, place_notebook, remarks  # noqa: E402
+from softcam.course.receiving import (  # noqa: E402
+    MOST_BYTES,
+    MOST_TEXT,
+    content,
+    mended,
+    own_files,
+    place_notebook,
+    remarks,
+)
 
 Book = dict[str, Any]
 
@@ -177,6 +185,62 @@ def test_of_two_notebooks_with_other_names_none_is_taken(tmp_path: Path) -> None
     place_notebook(tmp_path, "1_first")
     assert (tmp_path / "1_first.ipynb").read_text(encoding="utf-8") == ""
     assert "a.ipynb, b.ipynb is called 1_first.ipynb" in remarks(tmp_path, "1_first")[0]
+
+
+def test_what_was_handed_in_instead_is_named(tmp_path: Path) -> None:
+    (tmp_path / "work.zip").write_bytes(b"PK")
+    place_notebook(tmp_path, "1_first")
+    assert "Handed in: work.zip." in remarks(tmp_path, "1_first")[0]
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "dangling", "large"])
+def test_what_is_no_file_of_its_own_is_not_read(tmp_path: Path, kind: str) -> None:
+    folder, outside = tmp_path / "handed-in", tmp_path / "solution.ipynb"
+    folder.mkdir()
+    outside.write_text('{"cells": []}', encoding="utf-8")
+    path = folder / "1_first.ipynb"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "large":
+        with path.open("wb") as file:
+            file.truncate(MOST_BYTES + 1)
+    else:
+        path.symlink_to(outside if kind == "link" else tmp_path / "nowhere")
+    place_notebook(folder, "1_first")
+    notes: list[str] = []
+    assert content(path, notes) == "" and len(notes) == 1
+    words = {"folder": "a folder or the like", "large": "more than 20"}.get(kind, "a link to")
+    assert words in notes[0]
+    assert said(mended("", RELEASE, notes)).count("\n- ") == 1  # said once
+    assert kind == "large" or own_files(folder) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_what_windows_makes_of_a_file_is_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "1_first.ipynb"
+    path.write_bytes(json.dumps(handed_in(), ensure_ascii=False).encode(encoding))
+    notes: list[str] = []
+    assert taken(mended(content(path, notes), RELEASE, notes))["f"] == "def f(): return 1"
+    assert not notes
+
+
+def test_half_a_character_can_be_written_again() -> None:
+    book = handed_in()
+    book["cells"][2]["source"] = "f = '\ud83d'"
+    json.dumps(mended(json.dumps(book), RELEASE), ensure_ascii=False).encode("utf-8")
+
+
+def test_no_more_text_is_taken_than_a_page_can_show() -> None:
+    book = handed_in()
+    book["cells"] += [code("x" * MOST_TEXT), code("y")]
+    made = mended(json.dumps(book), RELEASE)
+    assert sum(len(cell["source"]) for cell in made["cells"]) < MOST_TEXT + 1000
+    assert taken(made)["f"] == "def f(): return 1" and "characters" in said(made)
+
+
+def test_an_old_format_is_named() -> None:
+    old = {"nbformat": 3, "worksheets": [{"cells": []}]}
+    assert "nbformat 3" in said(mended(json.dumps(old), RELEASE))
 
 
 def test_an_empty_folder_gets_an_empty_file(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def test_no_drift_with_the_secret(secret: bytes) -> None:
     assert drift(secret=secret) == []
 
 
+@pytest.mark.slow
 def test_the_solutions_pass_their_checks(sources: dict[str, str]) -> None:
     for name, script in sources.items():
         prove(name, script)
@@ -94,9 +95,10 @@ def test_edit_and_seal_go_round(tmp_path: Path, secret: bytes, sources: dict[str
         edit(work, secret=secret, folder=folder)
     path = work / f"{NAME}.py"
     changed = path.read_text(encoding="utf-8").replace("**Goal.**", "**Goal.** New:", 1)
-    write_sources({**sources, NAME: changed}, secret=secret, folder=folder)
-    assert "New:" in (folder / f"{NAME}.ipynb").read_text(encoding="utf-8")
-    assert drift(folder=folder) == [] and open_sources(secret, folder=folder)[NAME] == changed
+    made = tmp_path / "made"
+    write_sources({NAME: changed}, secret=secret, folder=made)
+    assert "New:" in (made / f"{NAME}.ipynb").read_text(encoding="utf-8")
+    assert drift(folder=made) == [] and open_sources(secret, folder=made) == {NAME: changed}
 
 
 def test_a_wrong_solution_is_not_sealed(
@@ -110,6 +112,49 @@ def test_a_wrong_solution_is_not_sealed(
     with pytest.raises(SoftCAMError, match="logits_from_maps does not pass its own check"):
         seal_folder(work, secret=secret, folder=tmp_path)
     assert not list(tmp_path.glob("*.ipynb")) and not list(tmp_path.glob("*.sealed"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"# %% parameters\nstudent = 'x'\n# %% answer=cam\n\xff", "cannot be read"),
+        (b"# %% parameters\n", "has the cells"),
+    ],
+)
+def test_a_source_that_is_not_in_order_is_not_sealed(
+    tmp_path: Path, text: bytes, words: str
+) -> None:
+    (tmp_path / f"{NAME}.py").write_bytes(text)
+    with pytest.raises(SoftCAMError, match=words):
+        seal_folder(tmp_path, secret=b"0123456789abcdef", folder=tmp_path)
+
+
+@pytest.mark.parametrize("line", ["1 / 0", "def cam(:"])
+def test_a_solution_that_does_not_run_is_named_with_its_line(
+    sources: dict[str, str], line: str
+) -> None:
+    wrong = sources[NAME].replace("# %% answer=cam\n", f"# %% answer=cam\n{line}\n", 1)
+    with pytest.raises(SoftCAMError, match=f"{NAME} does not run: .*(line \\d+: Zero|SyntaxError)"):
+        prove(NAME, wrong)
+
+
+def test_a_damaged_sealed_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "solutions.sealed").write_bytes(b'{"format": "\xff"}')
+    with pytest.raises(SoftCAMError, match="is damaged"):
+        sealed_text(tmp_path)
+
+
+def test_sources_are_not_unsealed_into_a_file(tmp_path: Path, secret: bytes) -> None:
+    (tmp_path / "work").write_text("", encoding="utf-8")
+    with pytest.raises(SoftCAMError, match="is a file"):
+        edit(tmp_path / "work", secret=secret)
+
+
+def test_what_has_drifted_is_not_sealed_again(tmp_path: Path, secret: bytes) -> None:
+    folder = copy_of_course(tmp_path)
+    (folder / f"{NAME}.ipynb").unlink()
+    with pytest.raises(SoftCAMError, match=f"not sealed again: {NAME}.ipynb is missing"):
+        reseal(secret=secret, new=b"0123456789abcdef", folder=folder)
 
 
 def test_a_secret_of_ones_own(tmp_path: Path, secret: bytes, sources: dict[str, str]) -> None:

@@ -19,6 +19,7 @@ def roster(tmp_path: Path, text: str) -> Path:
 def test_a_roster_is_read(tmp_path: Path) -> None:
     text = (
         "\ufeffid, first_name,last_name,email,group\nada,Ada,Lovelace,ada@example.org,1\nbob,,,\n"
+        "\n,,,,\n"
     )
     assert read_roster(roster(tmp_path, text)) == [
         Student("ada", "Ada", "Lovelace", "ada@example.org"),
@@ -38,11 +39,23 @@ def test_a_roster_is_read(tmp_path: Path) -> None:
         ("id\na*\n", "does not fit"),
         ("id\n.hidden\n", "does not fit"),
         ("id\nada love\n", "does not fit"),
+        ("id\nAda\nada\n", "line 3: the id 'ada' is there twice"),  # one folder on macOS
+        ("id;email\nada;x\n", "with commas between them"),
+        ('id\n"ada\n', "no CSV"),
+        ("id\n" + "a" * 200_000 + "\n", "no CSV"),
     ],
 )
 def test_a_roster_that_is_not_in_order(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(SoftCAMError, match=words.replace("*", r"\*")):
         read_roster(roster(tmp_path, text))
+
+
+def test_a_roster_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "students.csv"
+    for encoding in ("cp1252", "utf-16"):
+        path.write_bytes("id,first_name\nzoe,Zoë\n".encode(encoding))
+        with pytest.raises(SoftCAMError, match="save it once more as `CSV UTF-8`"):
+            read_roster(path)
 
 
 def test_a_roster_that_is_not_there(tmp_path: Path) -> None:

@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 
 from softcam.common import SoftCAMError
+from softcam.course import sealed
 from softcam.course.sealed import derive, entries, read_secret, seal, unseal
 
 pytest.importorskip("cryptography")
 SECRET, OTHER = b"a secret of sixteen bytes or more", b"another secret, long enough too"
 SOURCES = {"1_first": "x = 'ä'\n", "2_second": "y = 2\n" * 200}
 STUDENTS = {"1_first": "one", "2_second": "two"}
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that costs next to nothing; the committed file is opened at its full cost elsewhere."""
+    monkeypatch.setattr(sealed, "COST", {"n": 2**4, "r": 8, "p": 1})
 
 
 def test_what_was_sealed_comes_back() -> None:
@@ -48,7 +55,10 @@ def test_another_secret_does_not_open_it() -> None:
         unseal(seal(SOURCES, STUDENTS, SECRET), OTHER)
 
 
-@pytest.mark.parametrize("change", ["hash", "name", "size", "nonce", "cipher", "cost", "empty"])
+CHANGES = ["hash", "name", "size", "nonce", "cipher", "cost", "empty", "endless"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_any_change_is_noticed(change: str) -> None:
     content = json.loads(seal(SOURCES, STUDENTS, SECRET))
     if change == "hash":
@@ -64,10 +74,24 @@ def test_any_change_is_noticed(change: str) -> None:
         content["sealed"][0] = ("A" if line[0] != "A" else "B") + line[1:]
     elif change == "cost":
         content["scrypt"]["n"] = 2**40  # nobody waits a year for a file from elsewhere
+    elif change == "endless":
+        content["scrypt"]["n"] = float("inf")
     else:
         content["sealed"] = []
     with pytest.raises(SoftCAMError, match="do not open"):
         unseal(json.dumps(content), SECRET)
+
+
+def test_a_file_that_was_cut_off_or_flipped_is_refused_in_words() -> None:
+    text = seal(SOURCES, STUDENTS, SECRET)
+    for place in range(0, len(text) - 2, 37):
+        flipped = text[:place] + chr(ord(text[place]) ^ 4) + text[place + 1 :]
+        for damaged in (text[:place], flipped):
+            try:
+                entries(damaged)  # the header only; what it says is proven when it is opened
+            except SoftCAMError:
+                continue
+            assert damaged == flipped
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', "\x00", '{"files": [1]}'])
