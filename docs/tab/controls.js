@@ -13,17 +13,42 @@ export function make(tag, properties = {}, ...children) {
 
 /** A choice of one, as radio buttons with `title` after them, and a picture where there is one. */
 export function radios(place, name, choices, chosen, change) {
+  const old = [...place.querySelectorAll("label")];
+  const same = (label, { value, title }) =>
+    label.firstChild.value === value && label.textContent === ` ${title}`;
+  if (old.length === choices.length && old.every((label, i) => same(label, choices[i]))) {
+    for (const { firstChild: input } of old) input.checked = input.value === chosen;
+    return; // the one that has the focus keeps it
+  }
   const labels = choices.map(({ value, title, image }) => {
     const input = make("input", { type: "radio", name, value, checked: value === chosen });
     input.addEventListener("change", () => change(value));
     const shown = image ? [make("img", { src: image, alt: "", width: 96, height: 96 })] : [];
     return make("label", {}, input, ...shown, ` ${title}`);
   });
-  place.querySelectorAll("label").forEach((old) => old.remove());
+  old.forEach((label) => label.remove());
   place.append(...labels);
 }
 
 const checkboxes = { smooth: "smooth", outlines: "outlines", "own-scale": "ownScale" };
+
+/** What the fields hold at the start: a browser may keep them while a page is loaded again. */
+export function held() {
+  const checked = (name) => document.querySelector(`input[name=${name}]:checked`).value;
+  const boxes = Object.entries(checkboxes).map(([id, key]) => [key, find(id).checked]);
+  return {
+    ...Object.fromEntries(boxes), view: checked("view"), how: checked("how"),
+    strength: find("strength").value / 100, g: Number(find("g").value), fill: find("fill").value,
+  };
+}
+
+/** A file that is let fall anywhere on the page; the browser would leave the page for it. */
+export function listenDrop(open) {
+  for (const name of ["dragover", "drop"]) {
+    document.addEventListener(name, (event) => event.preventDefault());
+  }
+  document.addEventListener("drop", (event) => open([...(event.dataTransfer?.files ?? [])]));
+}
 
 /** The fields that look the same whatever model is loaded. */
 export function listen(change) {
@@ -43,9 +68,9 @@ export function listen(change) {
   find("shape").addEventListener("change", (event) => change({ shape: event.target.value }));
   find("fill").addEventListener("change", (event) => change({ fill: event.target.value }));
   find("clear").addEventListener("click", () => change({ rectangle: null }));
-  find("finger").addEventListener("change", (event) => {
-    find("map").classList.toggle("drawing", event.target.checked);
-  });
+  const drawing = () => find("map").classList.toggle("drawing", find("finger").checked);
+  find("finger").addEventListener("change", drawing);
+  drawing();
 }
 
 /** The four numbers of the rectangle. */
@@ -105,10 +130,22 @@ function between(one, two, size) {
   return clipped({ x, y, width: right - x, height: bottom - y }, size);
 }
 
+/** The pixels that a cell stands over. */
+function squareOf({ row, column }, map, size) {
+  const edge = (cell, count) => Math.round((cell * size) / count);
+  const [x, y] = [edge(column, map.width), edge(row, map.height)];
+  const [right, bottom] = [edge(column + 1, map.width), edge(row + 1, map.height)];
+  return clipped({ x, y, width: right - x, height: bottom - y }, size);
+}
+
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
-function step(event, { map, cell }, change) {
-  if (event.key === "Escape") change({ cell: null });
+function step(event, { map, cell, size }, change) {
+  if (event.key === "Escape") change({ cell: null, rectangle: null });
+  if (map && cell && (event.key === "Enter" || event.key === " ")) {
+    event.preventDefault();
+    change({ rectangle: squareOf(cell, map, size) });
+  }
   if (!map || !STEPS[event.key]) return;
   event.preventDefault();
   const [down, right] = STEPS[event.key];

@@ -33,7 +33,7 @@ function blocks(map, size) {
  * A map over a grey copy of a picture, as size x size RGBA bytes.
  *
  * @param rgb bytes of the picture
- * @param map in logits
+ * @param map cells, in logits
  * @param limit contribution of a cell at full colour
  * @param look { strength (0 to 1), smooth, colours: 256 x RGB bytes }
  */
@@ -73,14 +73,14 @@ export function put(canvas, rgba, size) {
   context.drawImage(small, 0, 0, canvas.width, canvas.height);
 }
 
-/** A bright line on a dark one: visible on anything. */
-function stroke(context, path, width, dash = []) {
+/** A line on a wider one of another brightness: visible on anything. */
+function stroke(context, path, width, { below = "black", above = YELLOW, dash = [] } = {}) {
   context.setLineDash([]);
-  context.strokeStyle = "black";
+  context.strokeStyle = below;
   context.lineWidth = width * 2;
   context.stroke(path);
   context.setLineDash(dash);
-  context.strokeStyle = YELLOW;
+  context.strokeStyle = above;
   context.lineWidth = width;
   context.stroke(path);
 }
@@ -119,21 +119,15 @@ export function mark(canvas, size, { masks = [], rectangle, cell, map }) {
   const context = canvas.getContext("2d");
   const scale = canvas.width / size;
   for (const { mask, dashed } of masks) {
-    stroke(context, border(mask, size, scale), 3, dashed ? [8, 6] : []);
+    stroke(context, border(mask, size, scale), 3, { dash: dashed ? [8, 6] : [] });
   }
   if (rectangle) {
-    const path = box(rectangle, scale);
-    context.setLineDash([]);
-    for (const [colour, width] of [["black", 7], ["white", 3]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = width;
-      context.stroke(path);
-    }
+    stroke(context, box(rectangle, scale), 3.5, { above: "white" });
   }
   if (cell) {
     const [height, width] = [size / map.height, size / map.width];
     const place = { x: cell.column * width, y: cell.row * height, width, height };
-    stroke(context, box(place, scale), 3);
+    stroke(context, box(place, scale), 3, { below: "white", above: "black" });
   }
 }
 

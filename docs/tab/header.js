@@ -53,7 +53,28 @@ function webp(bytes, view) {
     const packed = view.getUint32(21, true);
     size = [(packed & 0x3fff) + 1, ((packed >>> 14) & 0x3fff) + 1];
   }
-  return { kind: "WebP", width: size[0], height: size[1], bits: 8 };
+  return { kind: "WebP", width: size[0], height: size[1], bits: 8, turned: turnedWebp(bytes, view) };
+}
+
+/** Whether an EXIF note in a WebP says that the picture lies on its side, or stands on its head. */
+function turnedWebp(bytes, view) {
+  let at = 12; // chunks: name, length, content, padded to an even length
+  while (at + 8 <= bytes.length && text(bytes, at, 4) !== "EXIF") {
+    const length = view.getUint32(at + 4, true);
+    at += 8 + length + (length % 2);
+  }
+  let tiff = at + 8;
+  if (text(bytes, tiff, 6) === "Exif\0\0") tiff += 6;
+  if (tiff + 10 > bytes.length) return false;
+  const little = text(bytes, tiff, 2) === "II";
+  const entries = tiff + view.getUint32(tiff + 4, little);
+  if (entries + 2 > bytes.length) return false;
+  for (let i = 0; i < view.getUint16(entries, little); i += 1) {
+    const entry = entries + 2 + 12 * i;
+    if (entry + 12 > bytes.length) return false;
+    if (view.getUint16(entry, little) === 274) return view.getUint16(entry + 8, little) > 1;
+  }
+  return false;
 }
 
 /** { kind, width, height, bits } of a picture, not yet turned by EXIF; null if it is none. */
@@ -74,7 +95,7 @@ export function refusal(bytes) {
   if (!found) {
     return "This is not a picture that the page reads. Save it as PNG or JPEG first (DICOM, TIFF and HEIC are not read here; the Python package reads TIFF).";
   }
-  const { kind, width, height, bits } = found;
+  const { kind, width, height, bits, turned } = found;
   const size = `${width.toLocaleString("en")} x ${height.toLocaleString("en")} pixels`;
   if (width < 1 || height < 1) return `The ${kind} file does not say how large it is: it is damaged.`;
   if (width * height > MOST_PIXELS || Math.max(width, height) > LONGEST_SIDE) {
@@ -85,6 +106,9 @@ export function refusal(bytes) {
   }
   if (Math.max(width, height) > MOST_ASPECT * Math.min(width, height)) {
     return `The picture has ${size}: a strip. The long side may be at most ${MOST_ASPECT} times the short one.`;
+  }
+  if (turned) {
+    return "This WebP picture says that it has to be turned, and browsers do not do that as Python does: save it upright, or as JPEG.";
   }
   if (bits > 8) {
     return `The picture has ${bits} bits a colour. A browser would cut them to 8 in its own way, unlike Python: save it with 8 bits first.`;

@@ -1,6 +1,6 @@
 // The page: what was chosen, the network's answer to it, and everything drawn from the two.
 
-import { find, listen, listenMap, listenRectangle, make, radios } from "./controls.js";
+import { find, held, listen, listenDrop, listenMap, listenRectangle, make, radios } from "./controls.js";
 import { bytesOf, composed, mark, opaque, put, scaleBar, unpackMask } from "./draw.js";
 import { frame } from "./numbers.js";
 import { PictureError, opened, painted, planes, shipped } from "./picture.js";
@@ -18,10 +18,15 @@ const state = {
 const networks = new Map(); // name to a promise of a Network
 const squares = new Map(); // address to a promise of RGB bytes
 let about, expected, Network, colours;
-let now = null; // { model, rgb, answer, own, masks }
+let now = null; // { chosen, model, net, rgb, answer, masks, occluded }
 let asked = 0; // the latest question; an older answer is dropped
+let opening = 0; // the latest file; one that is opened after another choice is dropped
 
-const json = async (address) => (await fetch(address)).json();
+async function json(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`${address} is missing from this page (${answer.status}).`);
+  return answer.json();
+}
 const modelOf = (name) => about.models.find((model) => model.name === name);
 const phantom = () => about.pictures.find((picture) => picture.name === state.picture);
 
@@ -36,7 +41,11 @@ function network(name) {
 
 function square(file, size) {
   const key = `${file} ${size}`;
-  if (!squares.has(key)) squares.set(key, shipped(file, size));
+  if (!squares.has(key)) {
+    const reading = shipped(file, size);
+    reading.catch(() => squares.delete(key)); // to be tried again
+    squares.set(key, reading);
+  }
   return squares.get(key);
 }
 
@@ -48,29 +57,51 @@ function say(problem) {
 /** Ask the network about the chosen picture, then show everything. */
 async function ask() {
   const question = (asked += 1);
-  const [model, picture] = [modelOf(state.model), phantom()];
+  const wanted = () => question === asked;
+  const { model: name, picture: shownOne, own, twin } = state;
+  const [model, picture] = [modelOf(name), phantom()];
   const started = performance.now();
   find("status").textContent = "Loading …";
   document.body.dataset.shown = "";
   try {
-    const [net, rgb] = await Promise.all([network(state.model), pixels(picture, model)]);
-    const answer = await net.answer(planes(rgb));
-    if (question !== asked) return;
-    const masks = picture ? parts(picture, model).filter(({ part }) => part !== state.twin) : [];
-    now = { model, net, rgb, answer, masks, occluded: null };
-    find("status").textContent =
-      `Ready: ${model.title}. The pass took ${Math.round(answer.milliseconds)} ms in this tab.`;
+    const [net, rgb] = await Promise.all([network(name), pixels(picture, model)]);
+    const answer = await net.answer(planes(rgb), wanted);
+    if (!answer || !wanted()) return;
+    const masks = picture ? parts(picture, model).filter(({ part }) => part !== twin) : [];
+    const chosen = { model: name, picture: shownOne, own, twin };
+    now = { chosen, model, net, rgb, answer, masks, occluded: null };
+    ready();
     show();
     performance.measure("map", { start: started }); // for the benchmark
     check(picture);
-    await Promise.all([occlude(), truth(picture)]);
-    if (question === asked) document.body.dataset.shown = shownName(model);
   } catch (error) {
-    if (question === asked) {
-      find("status").textContent = "";
-      say(`The page cannot answer: ${error.message}`);
-    }
+    if (wanted()) goBack(error);
+    return;
   }
+  try {
+    await Promise.all([occlude(), truth(picture)]);
+  } catch (error) {
+    if (wanted()) say(`The page cannot answer all of it: ${error.message}`);
+  }
+  if (wanted()) document.body.dataset.shown = shownName(model);
+}
+
+function ready() {
+  const { model, answer } = now;
+  find("status").textContent =
+    `Ready: ${model.title}. The pass took ${Math.round(answer.milliseconds)} ms in this tab.`;
+}
+
+/** What was chosen cannot be shown: choose again what is. */
+function goBack(error) {
+  say(`The page cannot answer: ${error.message}`);
+  find("status").textContent = "";
+  if (!now) return;
+  Object.assign(state, now.chosen);
+  choose();
+  ready();
+  show();
+  document.body.dataset.shown = shownName(now.model);
 }
 
 /** What the page shows in full, as one word a test can wait for. */
@@ -89,11 +120,13 @@ function pixels(picture, model) {
 async function occlude() {
   if (!state.rectangle || !now) return;
   const { model, net, rgb } = now;
-  const question = (now.occlusion = {});
+  const own = now;
+  const question = (own.occlusion = {});
+  const wanted = () => now === own && own.occlusion === question;
   const colour = FILLS[state.fill] ?? model.mean;
   const input = painted(planes(rgb), model.size, state.rectangle, state.how === "keep", colour);
-  const occluded = await net.answer(input.slice());
-  if (now?.occlusion !== question) return;
+  const occluded = await net.answer(input.slice(), wanted);
+  if (!occluded || !wanted()) return;
   now.occluded = occluded;
   const bytes = new Uint8ClampedArray(rgb.length);
   const count = rgb.length / 3;
@@ -107,10 +140,11 @@ async function occlude() {
 /** What the parts of a phantom are worth: its twins, drawn by Python, asked one by one. */
 async function truth(picture) {
   const own = now;
-  if (!picture || state.twin) return showTruth(own.answer, [], own.model);
+  showTruth(own.answer, [], own.model);
+  if (!picture || state.twin) return;
   const asks = picture.parts.map(async ({ part, file }) => {
     const rgb = await square(file, own.model.size);
-    return { part, answer: await own.net.answer(planes(rgb)) };
+    return { part, answer: await own.net.answer(planes(rgb), () => own === now) };
   });
   const twins = await Promise.all(asks);
   if (own === now) showTruth(own.answer, twins, own.model);
@@ -120,12 +154,12 @@ function show() {
   if (!now) return;
   const { model, rgb, answer, masks, occluded } = now;
   const view = { ...seen(answer, state, model), labels: model.classes };
-  const cells = view.drawn.values.length;
-  const most = view.drawn.values.reduce((top, value) => Math.max(top, Math.abs(value)), 0) / cells;
+  const { cells } = view.drawn;
+  const most = cells.values.reduce((top, value) => Math.max(top, Math.abs(value)), 0) / cells.values.length;
   const limit = state.ownScale ? most || 1 : model.limit;
   const look = { strength: state.strength, smooth: state.smooth, colours };
-  put(find("map"), composed(rgb, model.size, view.drawn, limit, look), model.size);
-  const marks = { rectangle: state.rectangle, cell: state.cell, map: view.drawn };
+  put(find("map"), composed(rgb, model.size, cells, limit, look), model.size);
+  const marks = { rectangle: state.rectangle, cell: state.cell, map: cells };
   mark(find("map"), model.size, { ...marks, masks: state.outlines ? masks : [] });
   showScale(view, limit, state, model);
   showCell(view, state.cell);
@@ -133,7 +167,7 @@ function show() {
   showRegion(answer, occluded, state, model);
   const before = seen(answer, { ...state, g: 0 }, model);
   showGauge(before, view, state);
-  now.map = view.drawn;
+  now.map = cells;
 }
 
 /** The numbers of a shipped picture beside those that Python gave. */
@@ -174,6 +208,7 @@ function change(values) {
   Object.assign(state, values);
   const changed = (...keys) => keys.some((key) => before[key] !== state[key]);
   if (changed("model", "picture", "twin", "own")) {
+    opening += 1;
     say("");
     choose();
     ask();
@@ -201,25 +236,30 @@ function choose() {
   });
   find("frames").replaceChildren(...names.flatMap((button) => [button, " "]));
   find("outline-says").textContent = taken.length ? "Outlines: the opacity as a line, the marker (a letter burnt into the picture) dashed." : "";
-  document.querySelectorAll("input[name=picture]").forEach((input) => {
-    input.checked = input.value === state.picture;
-  });
+  for (const name of ["model", "picture"]) {
+    document.querySelectorAll(`input[name=${name}]`).forEach((input) => {
+      input.checked = input.value === state[name];
+    });
+  }
   find("own").textContent = state.own ? `Shown: ${state.own.name}. The models know chest phantoms only: their answer to anything else means nothing.` : find("own").dataset.says;
 }
 
 /** A file of the reader's own; one that cannot be used leaves the page as it was. */
-async function open(event) {
-  const [file] = event.target.files;
-  if (!file) return;
+async function open(files) {
+  if (!about || files.length === 0) return;
+  if (files.length > 1) return say(`One picture at a time: there were ${files.length} files.`);
+  const [file] = files;
+  const turn = (opening += 1);
   find("status").textContent = `Opening ${file.name} …`;
   try {
     const rgb = await opened(file, modelOf(state.model).size);
-    change({ own: { name: file.name, rgb }, picture: null, twin: "" });
+    if (turn === opening) change({ own: { name: file.name, rgb }, picture: null, twin: "" });
   } catch (error) {
+    if (turn !== opening) return;
     find("status").textContent = "";
+    if (now) ready();
     say(error instanceof PictureError ? `${file.name}: ${error.message}` : error.message);
   }
-  event.target.value = ""; // so that the same file can be chosen again
 }
 
 async function start() {
@@ -230,7 +270,7 @@ async function start() {
   scaleBar(find("scale"), colours);
   const titles = about.models.map(({ name, title }) => ({ value: name, title }));
   const first = about.pictures.find(({ parts: own }) => own.length === 2) ?? about.pictures[0];
-  Object.assign(state, { model: about.models[0].name, picture: first.name });
+  Object.assign(state, held(), { model: about.models[0].name, picture: first.name });
   radios(find("models"), "model", titles, state.model, (model) => change({ model }));
   const grid = make("div");
   find("pictures").append(grid);
@@ -239,7 +279,11 @@ async function start() {
   const choices = shapes(about.models[0].classes).map(({ value, title }) => make("option", { value }, title));
   find("shape").append(...choices);
   find("own").dataset.says = find("own").textContent;
-  find("file").addEventListener("change", open);
+  find("file").addEventListener("change", (event) => {
+    open([...event.target.files]);
+    event.target.value = ""; // so that the same file can be chosen again
+  });
+  listenDrop(open);
   find("versions").textContent = about.versions;
   find("check-all").addEventListener("click", () => checkAll().catch((error) => say(error.message)));
   listen(change);
@@ -249,4 +293,7 @@ async function start() {
   await ask();
 }
 
-start().catch((error) => say(`The page cannot start: ${error.message}`));
+start().catch((error) => {
+  find("status").textContent = "";
+  say(`The page cannot start: ${error.message}`);
+});

@@ -23,11 +23,19 @@ async function unpacked(address) {
   return new Response(stream).arrayBuffer();
 }
 
-// Asked for at once, beside everything else; a failure shows where a model is opened.
-const runtime = unpacked(RUNTIME).then((bytes) => {
-  ort.env.wasm.wasmBinary = bytes;
-});
-runtime.catch(() => {});
+// Asked for at once, beside everything else; a failure shows where a model is opened, and the next
+// model that is opened tries again.
+let runtime = null;
+function ready() {
+  runtime ??= unpacked(RUNTIME).then((bytes) => {
+    ort.env.wasm.wasmBinary = bytes;
+  });
+  runtime.catch(() => {
+    runtime = null;
+  });
+  return runtime;
+}
+ready();
 let turn = Promise.resolve(); // passes run one after the other
 
 /** A model, ready to answer. */
@@ -36,10 +44,17 @@ export class Network {
   static async open(model) {
     const [bytes] = await Promise.all([
       fetched(model.file).then((answer) => answer.arrayBuffer()),
-      runtime,
+      ready(),
     ]);
-    const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
-    return new Network(model, session);
+    try {
+      const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+      return new Network(model, session);
+    } catch (error) {
+      const cause = globalThis.WebAssembly
+        ? `${model.file} cannot be opened; it may be damaged`
+        : "this browser has no WebAssembly";
+      throw new Error(`${cause} (${error.message}).`);
+    }
   }
 
   constructor(model, session) {
@@ -47,9 +62,13 @@ export class Network {
     this.session = session;
   }
 
-  /** Planes (3, size, size) in [0, 1] to { logits, maps, milliseconds }. */
-  answer(planes) {
-    const pass = turn.then(() => this.#pass(planes));
+  /**
+   * Planes (3, size, size) in [0, 1] to { logits, maps, milliseconds }.
+   *
+   * Where nobody waits for the answer any more once its turn has come, there is no pass, and null.
+   */
+  answer(planes, wanted = () => true) {
+    const pass = turn.then(() => (wanted() ? this.#pass(planes) : null));
     turn = pass.catch(() => {});
     return pass;
   }

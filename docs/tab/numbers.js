@@ -46,28 +46,33 @@ export function contrast(maps, c, other) {
 }
 
 /**
- * A logit spelled out: what the cells above the bias add, what those below take, and the bias.
+ * What the picture puts into each cell: the map without its bias, which every picture gets.
  *
- * The bias is in every cell, whatever the picture; without it a cell counts for or against.
+ * The page shows cells, never maps with the bias in them, so that bias + sum of what the cells add
+ * is the logit wherever a number stands.
  */
-export function parts(map, bias) {
+export function cellsOf(map, bias) {
+  return mapped(map, (value) => value - bias);
+}
+
+/** A logit spelled out: what the cells above 0 add, what those below take, and the bias. */
+export function parts(cells, bias) {
   const found = { positive: 0, negative: 0, bias, cellsFor: 0, cellsAgainst: 0 };
-  for (const value of map.values) {
-    const own = value - bias;
-    if (own > 0) {
-      found.positive += own / map.values.length;
+  for (const value of cells.values) {
+    if (value > 0) {
+      found.positive += value / cells.values.length;
       found.cellsFor += 1;
-    } else if (own < 0) {
-      found.negative += own / map.values.length;
+    } else if (value < 0) {
+      found.negative += value / cells.values.length;
       found.cellsAgainst += 1;
     }
   }
   return { ...found, logit: found.positive + found.negative + bias };
 }
 
-/** What one cell adds to the logit, its share of the bias included. */
-export function contribution(map, row, column) {
-  return map.values[row * map.width + column] / map.values.length;
+/** What one of the cells adds to the logit: (A - bias) / number of cells. */
+export function contribution(cells, row, column) {
+  return cells.values[row * cells.width + column] / cells.values.length;
 }
 
 /** The cell under the pixel (x, y) of a picture of that size. */
@@ -77,21 +82,21 @@ export function cellAt(map, x, y, size) {
 }
 
 /**
- * What a map says of a rectangle { x, y, width, height } in pixels: the contributions of its
- * cells. A cell that is partly inside counts with the share of its area.
+ * What a map says of a rectangle { x, y, width, height } in pixels: what its cells add. A cell
+ * that is partly inside counts with the share of its area.
  */
-export function regionSum(map, rectangle, size) {
-  const share = (cell, cells, start, length) => {
-    const [from, to] = [(cell * size) / cells, ((cell + 1) * size) / cells];
+export function regionSum(cells, rectangle, size) {
+  const share = (cell, count, start, length) => {
+    const [from, to] = [(cell * size) / count, ((cell + 1) * size) / count];
     const inside = Math.min(to, start + length) - Math.max(from, start);
     return Math.max(0, inside) / (to - from);
   };
   let sum = 0;
-  for (let row = 0; row < map.height; row += 1) {
-    const down = share(row, map.height, rectangle.y, rectangle.height);
-    for (let column = 0; column < map.width; column += 1) {
-      const across = share(column, map.width, rectangle.x, rectangle.width);
-      sum += down * across * contribution(map, row, column);
+  for (let row = 0; row < cells.height; row += 1) {
+    const down = share(row, cells.height, rectangle.y, rectangle.height);
+    for (let column = 0; column < cells.width; column += 1) {
+      const across = share(column, cells.width, rectangle.x, rectangle.width);
+      sum += down * across * contribution(cells, row, column);
     }
   }
   return sum;

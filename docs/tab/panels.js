@@ -32,9 +32,9 @@ export function showSums(view) {
   const chances = view.probabilities.map((p, c) => [p, view.labels[c]]);
   const said = chances.map(([p, label]) => `${label} ${percent(p)}`).join(", ");
   find("chances").textContent = `The network answers: ${said}.`;
-  const cells = strongest(view.drawn);
+  const cells = strongest(view.drawn.cells);
   find("strongest").replaceChildren(
-    ...cells.map(({ row, column, value }) => make("li", {}, `row ${row}, column ${column}: ${signed(value, 3)}`)),
+    ...cells.map(({ row, column, value }) => make("li", {}, `row ${row}, column ${column}: ${signed(value, 4)}`)),
   );
 }
 
@@ -79,13 +79,15 @@ export function showCell(view, cell) {
     tell("readout", "Point at a cell, tap it, or use the arrow keys on the map.");
     return;
   }
-  const value = contribution(view.drawn, cell.row, cell.column);
-  const whole = view.drawn.values[cell.row * view.drawn.width + cell.column];
+  const { cells, bias } = view.drawn;
+  const value = contribution(cells, cell.row, cell.column);
+  const own = cells.values[cell.row * cells.width + cell.column];
   const side = value > 0 ? "for" : value < 0 ? "against" : "neither for nor against";
   tell(
     "readout",
-    `Row ${cell.row + 1}, column ${cell.column + 1}: adds ${signed(value, 3)} to the logit (${side}). ` +
-      `The map holds ${signed(whole)} there; divided by ${view.drawn.values.length} cells.`,
+    `Row ${cell.row + 1}, column ${cell.column + 1}: adds ${signed(value, 4)} to ${view.about} (${side}). ` +
+      `The map holds ${signed(own + bias)} there; without the bias, ${signed(bias)}, that is ` +
+      `${signed(own)}, shared by ${cells.values.length} cells.`,
   );
 }
 
@@ -95,9 +97,10 @@ export function showScale(view, limit, state, model) {
   find("scale-low").textContent = signed(-limit, 3);
   find("scale-high").textContent = signed(limit, 3);
   find("view-says").textContent = VIEWS[state.view];
+  find("sum-name").textContent = { raw: "= logit", centred: "= centred logit", contrast: "= difference" }[state.view];
   const label =
-    `${view.name}, ${view.drawn.height} by ${view.drawn.width} cells, of ${model.title}. ` +
-    "Arrow keys move from cell to cell.";
+    `${view.name}, ${view.drawn.cells.height} by ${view.drawn.cells.width} cells, of ${model.title}. ` +
+    "Arrow keys move from cell to cell, Enter puts the rectangle around one, Escape takes both away.";
   find("map").setAttribute("aria-label", label);
 }
 
@@ -127,7 +130,7 @@ function sentence(rows, state, model) {
   const what = state.how === "erase" ? "Without this part" : "With only this part";
   const change = (row, key) => signed(row[key] - row.now);
   return (
-    `${what}, the map lets the logit of ${model.classes[state.target]} change by ${change(own, "map")}, ` +
+    `${what}, the map lets the ${state.view === "centred" ? "centred " : ""}logit of ${model.classes[state.target]} change by ${change(own, "map")}, ` +
     `the network by ${change(own, "network")}; the difference ${contrast.name} by ` +
     `${change(contrast, "map")} and ${change(contrast, "network")}.`
   );

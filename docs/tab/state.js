@@ -1,8 +1,11 @@
 // From the network's answers and the reader's choices to the numbers that are shown; no page here.
 
 import {
-  centred, contrast, face, flat, furthest, mapped, mean, moved, parts, regionSum, rival, softmax,
+  cellsOf, centred, contrast, face, flat, furthest, mapped, mean, moved, parts, regionSum, rival,
+  softmax,
 } from "./numbers.js";
+
+const average = (numbers) => mean({ values: numbers });
 
 /** What can be added to the maps of all classes. */
 export function shapes(classes) {
@@ -14,25 +17,28 @@ export function shapes(classes) {
   return [...drawn, ...own];
 }
 
-/** The map behind a name of `shapes`; `unit`, in logits, is the strength of a drawn one. */
-export function shapeMap(name, maps, unit) {
-  if (name.startsWith("class-")) return maps[Number(name.slice("class-".length))];
+/** The cells behind a name of `shapes`; `unit`, in logits, is the strength of a drawn one. */
+export function shapeMap(name, maps, unit, biases) {
+  if (name.startsWith("class-")) {
+    const c = Number(name.slice("class-".length));
+    return cellsOf(maps[c], biases[c]);
+  }
   const drawn = name === "face" ? face(maps[0]) : flat(maps[0]);
   return mapped(drawn, (value) => value * unit);
 }
 
-/** The maps of an answer after the zero was moved. */
+/** The maps of an answer after the zero was moved; the biases stay as they are. */
 export function movedMaps(answer, state, model) {
   const unit = model.limit * answer.maps[0].values.length; // limit: contribution at full colour
-  return moved(answer.maps, shapeMap(state.shape, answer.maps, unit), state.g);
+  return moved(answer.maps, shapeMap(state.shape, answer.maps, unit, model.bias), state.g);
 }
 
 /**
  * What the page shows of an answer.
  *
- * @returns { maps, logits, probabilities, other, drawn, name, lines }: the maps after the zero was
- *   moved and what follows from them, the rival of the class, the map to draw and its name, and
- *   the lines of the sum, each { name, map, bias }
+ * @returns { maps, logits, probabilities, other, drawn, name, about, lines }: the maps after the
+ *   zero was moved and what follows from them, the rival of the class, the line to draw, its name
+ *   and what it adds up to, and the lines of the sum, each { name, cells, bias }
  */
 export function seen(answer, state, model) {
   const { target, view } = state;
@@ -40,18 +46,25 @@ export function seen(answer, state, model) {
   const logits = maps.map(mean);
   const other = rival(logits, target);
   const label = model.classes;
-  const about = { maps, logits, probabilities: softmax(logits), other };
+  const found = { maps, logits, probabilities: softmax(logits), other };
   if (view === "contrast") {
-    const drawn = contrast(maps, target, other);
     const name = `${label[target]} − ${label[other]}`;
-    const line = { name, map: drawn, bias: model.bias[target] - model.bias[other] };
-    return { ...about, drawn, name: `Evidence for ${label[target]} rather than ${label[other]}`, lines: [line] };
+    const bias = model.bias[target] - model.bias[other];
+    const drawn = { name, cells: cellsOf(contrast(maps, target, other), bias), bias };
+    const title = `Evidence for ${label[target]} rather than ${label[other]}`;
+    return { ...found, drawn, name: title, about: `the difference ${name}`, lines: [drawn] };
   }
-  const level = view === "centred" ? mean({ values: model.bias }) : 0;
+  const level = view === "centred" ? average(model.bias) : 0;
   const all = view === "centred" ? centred(maps) : maps;
-  const lines = label.map((name, c) => ({ name, map: all[c], bias: model.bias[c] - level }));
-  const after = view === "centred" ? ", centred" : "";
-  return { ...about, drawn: all[target], name: `Evidence for ${label[target]}${after}`, lines };
+  const lines = label.map((name, c) => {
+    const bias = model.bias[c] - level;
+    return { name, cells: cellsOf(all[c], bias), bias };
+  });
+  const [before, after] = view === "centred" ? ["centred ", ", centred"] : ["", ""];
+  return {
+    ...found, drawn: lines[target], name: `Evidence for ${label[target]}${after}`,
+    about: `the ${before}logit of ${label[target]}`, lines,
+  };
 }
 
 /**
@@ -61,18 +74,20 @@ export function seen(answer, state, model) {
  */
 export function regionRows(answer, occluded, state, model) {
   const { maps, logits, other } = seen(answer, state, model);
-  const inside = maps.map((map) => regionSum(map, state.rectangle, model.size));
-  const byMap = logits.map((logit, c) => (state.how === "erase" ? logit - inside[c] : inside[c]));
+  const inside = maps.map((map, c) => regionSum(cellsOf(map, model.bias[c]), state.rectangle, model.size));
+  // The bias is in no cell: it stays, whatever is erased.
+  const byMap = logits.map((logit, c) => (state.how === "erase" ? logit - inside[c] : model.bias[c] + inside[c]));
   const byNetwork = occluded ? movedMaps(occluded, state, model).map(mean) : null;
+  const [zero, after] = state.view === "centred" ? [average, ", centred"] : [() => 0, ""];
   const rows = model.classes.map((name, c) => ({
-    name,
-    now: logits[c],
-    map: byMap[c],
-    network: byNetwork && byNetwork[c],
+    name: name + after,
+    now: logits[c] - zero(logits),
+    map: byMap[c] - zero(byMap),
+    network: byNetwork && byNetwork[c] - zero(byNetwork),
   }));
   const [own, rest] = [rows[state.target], rows[other]];
   rows.push({
-    name: `${own.name} − ${rest.name}`,
+    name: `${model.classes[state.target]} − ${model.classes[other]}`,
     now: own.now - rest.now,
     map: own.map - rest.map,
     network: byNetwork && own.network - rest.network,
@@ -81,13 +96,14 @@ export function regionRows(answer, occluded, state, model) {
 }
 
 /** The `count` cells that add most, for or against: { row, column, value } from 1. */
-export function strongest(map, count = 5) {
-  const order = Array.from(map.values.keys());
-  order.sort((a, b) => Math.abs(map.values[b]) - Math.abs(map.values[a]) || a - b);
+export function strongest(cells, count = 5) {
+  const { values, width } = cells;
+  const order = Array.from(values.keys());
+  order.sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
   return order.slice(0, count).map((i) => ({
-    row: Math.floor(i / map.width) + 1,
-    column: (i % map.width) + 1,
-    value: map.values[i] / map.values.length,
+    row: Math.floor(i / width) + 1,
+    column: (i % width) + 1,
+    value: values[i] / values.length,
   }));
 }
 
@@ -97,5 +113,5 @@ export function difference(answer, expected) {
   return Math.max(furthest(answer.logits, expected.logits), ...maps);
 }
 
-/** The sum of a map spelled out; see `parts`. */
-export const spelled = ({ map, bias }) => parts(map, bias);
+/** The sum of a line spelled out; see `parts`. */
+export const spelled = ({ cells, bias }) => parts(cells, bias);

@@ -222,6 +222,8 @@ def voila_options(address: str, port: int | str) -> list[str]:
     # Without a login there is nothing that the check for forged requests could protect, and it
     # refuses the last message of a page that is closed, which ends its kernel.
     settings = {"headers": {"Content-Security-Policy": policy}, "disable_check_xsrf": True}
+    # Two of JupyterLab's extensions, which come with nbgrader, cannot run in Voila and say so.
+    denied = ["@jupyter/nbgrader", "@jupyter-notebook/lab-extension"]
     return [
         "--no-browser",
         f"--Voila.ip={address}",
@@ -231,4 +233,5 @@ def voila_options(address: str, port: int | str) -> list[str]:
         "--MappingKernelManager.cull_interval=60",
         f"--MappingKernelManager.cull_idle_timeout={_IDLE}",
         f"--Voila.tornado_settings={settings}",
+        f"--VoilaConfiguration.extension_denylist={denied}",
     ]

@@ -5,8 +5,10 @@ take turns in one process does. Each pair is interleaved, and the median of the 
 printed with its quartiles. `bench maps` measures the measures on maps alone, with its options;
 `bench rows` the memory of a long evaluation. `bench explainers` measures what an explanation costs
 beside a prediction, `bench conversion` what a conversion costs over a list of networks, `bench
-data` what the preparation of real images costs and `bench loader` what reading them does; these
-take long and are no part of the rest.
+data` what the preparation of real images costs and `bench loader` what reading them does. `bench
+explorer` and `bench tab` measure in Chromium how fast the two explorers draw, `bench course` how
+long a class takes to grade; where something is missing for these, they say what. All of these take
+long and are no part of the rest.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ import sys
 import time
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from softcam import BlackBox, SoftCAM, TrainConfig, to_softcam
 from softcam.backbones import build_net
 from softcam.common import seed_everything
 from softcam.objective import Objective, build_optimizer
-from tests.benchmarks import conversion, data, explainers, loader, maps, rows
+from tests.benchmarks import conversion, course, data, explainers, explorer, loader, maps, rows, tab
 from tests.benchmarks.occlusion import occlusion
 from tests.benchmarks.timing import paired, report
 
@@ -33,6 +36,9 @@ PARTS = {
     "conversion": conversion,
     "data": data,
     "loader": loader,
+    "explorer": explorer,
+    "tab": tab,
+    "course": course,
 }
 MODEL, SIZE, BATCH, CLASSES = "resnet10t-w32-os8", 96, 32, 2
 
@@ -96,7 +102,11 @@ def import_cost() -> list[float]:
 def main(arguments: list[str]) -> None:
     """Print every ratio; the name of a part, as in `maps ...`, measures that part alone."""
     if arguments and (part := PARTS.get(arguments[0])):
-        return part.main(arguments[1:])
+        try:
+            return part.main(arguments[1:])
+        except pytest.skip.Exception as reason:  # what a test would be skipped for
+            sys.stdout.write(f"{arguments[0]} is not measured: {reason}\n")
+            return None
     sys.stdout.write(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     sys.stdout.write(f"{'ratio, median of interleaved pairs':<58} median [quartiles]\n")
     report(f"explain / plain forward, {MODEL}, 96 px, batch 32", forward(MODEL, SIZE, BATCH))

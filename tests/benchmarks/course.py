@@ -1,6 +1,6 @@
 """How long a course takes to grade: all six assignments, and a class of sixty.
 
-    python -m tests.benchmarks.course [--students 60]
+    python start.py bench course [--students 60]
 
 Every assignment is built by nbgrader; its model solution must have full marks (but for what a
 person grades), and its untouched release none. Then a class hands in the first one, half of it
@@ -11,12 +11,15 @@ of this machine.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from softcam.course import grade, open_sources, read_secret
 from softcam.course.bundle import build_from
@@ -85,6 +88,9 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench course", description="Time to grade a course.")
     parser.add_argument("--students", type=int, default=60)
     students = parser.parse_args(arguments).students
+    for package in ("nbgrader", "cryptography"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"the package {package} is not installed")
     secret = read_secret(os.environ.get("SOFTCAM_COURSE_SECRET") or DEVELOPMENT)
     sources = open_sources(secret)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,23 +1,27 @@
 """The explorer in a browser tab: time to the first map, and for each picture after it.
 
-    python -m tests.benchmarks.tab
+    python start.py bench tab
 
 Chromium loads the page from a local server, each time with an empty cache. The first map counts
 from the navigation to the map on the canvas; a picture from the reader's choice to the map,
-decoding and drawing included. Times are those of this machine, and of nothing else.
+decoding and drawing included. The size is that of all its files. Times are those of this machine,
+and of nothing else.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.browser.pages import browser, needs
 from tests.tab.reading import shown
 from tests.tab.serving import folder_served
-from tools.tab import build
+from tools.tab import NoRuntime, build
 
 LOADS, ROUNDS = 5, 3
 TIMES = "performance.getEntriesByName('map').map(e => [e.startTime, e.duration])"
@@ -45,10 +49,25 @@ def measure(site: Path) -> tuple[list[float], list[float]]:
     return first, after
 
 
-def main() -> None:
+def page(folder: Path) -> Path:
+    """The page in a folder; skips where Chromium, npm or a package is missing."""
+    needs("onnx", "onnxscript", "onnxruntime")
+    try:
+        return build(folder)
+    except NoRuntime as error:
+        pytest.skip(f"the page's runtime is not here: {error}")
+
+
+def main(arguments: list[str]) -> None:
     """Build the page, measure, print."""
+    argparse.ArgumentParser(prog="bench tab", description="Speed of the page.").parse_args(
+        arguments
+    )
     with tempfile.TemporaryDirectory() as folder:
-        first, after = measure(build(Path(folder) / "site"))
+        site = page(Path(folder) / "site")
+        size = sum(file.stat().st_size for file in site.rglob("*") if file.is_file())
+        first, after = measure(site)
+    sys.stdout.write(f"{'the whole page':<20} {size / 1e6:.1f} MB\n")
     for name, found in (("first map", first), ("a picture after it", after)):
         sys.stdout.write(
             f"{name:<20} median {statistics.median(found):6.0f} ms, "
@@ -57,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

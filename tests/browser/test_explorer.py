@@ -19,6 +19,7 @@ from softcam.visualize.explorer.pictures import deal_rows, open_pictures
 from softcam.visualize.explorer.reading import read_explanation
 from softcam.visualize.explorer.region import Region
 from softcam.visualize.explorer.subjects import data_of, open_source
+from tests.browser.haste import drop_files, two_in_haste, unseen_focus
 from tests.browser.pages import LONG, ROOT, browser, needs, run_cell, served
 
 if TYPE_CHECKING:
@@ -184,6 +185,14 @@ def bring_files(explorer: Explorer) -> None:
     assert corners == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255] * 3], "not upright"
     page.get_by_label("Strength of the colours").fill("0.85")
     assert page.get_by_text("make it smaller").count() == 0
+    assert not drop_files(page, "body", ("a.png", b"")), "the browser leaves the page for a file"
+    assert not drop_files(page, ".softcam-stage", ("a.png", b"1"), ("b.png", b"2"))
+    page.get_by_text("one image at a time: there were 2 files").wait_for()
+    two_in_haste(page, "second.png")
+    page.locator(".softcam-stage[aria-label^='Image second.png']").wait_for()
+    page.get_by_label("Image", exact=True).focus()
+    assert not unseen_focus(page), "the reader does not see where the keys go"
+    assert page.locator(".softcam-bad").count() == 0, "a file in two halves"
 
 
 def test_a_reader_explores_on_a_voila_page(project: Path) -> None:

@@ -113,7 +113,9 @@ def test_the_face_moves_no_logit(call: Call, height: int, width: int) -> None:
 
 def test_a_logit_spelled_out_by_hand(call: Call) -> None:
     one = {"height": 2, "width": 2, "values": [5.0, 1.0, 0.5, -2.5]}
-    found = call("numbers.js", "parts", one, 1.0)
+    cells = call("numbers.js", "cellsOf", one, 1.0)
+    assert cells["values"] == [4.0, 0.0, -0.5, -3.5]
+    found = call("numbers.js", "parts", cells, 1.0)
     assert found == {
         "positive": 4 / 4, "negative": (-0.5 - 3.5) / 4, "bias": 1.0,
         "cellsFor": 1, "cellsAgainst": 2, "logit": 1.0,

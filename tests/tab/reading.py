@@ -23,18 +23,27 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
+_BUILT: list[Path] = []
+
+
 def built(folder: Path) -> Path:
-    """The page in a folder; skips the test where something that it takes is missing.
+    """The page, built once a process; skips the test where something that it takes is missing.
 
     Only where a whole machine is set up for the tests (`CI`) npm may fetch the runtime.
+
+    Args:
+        folder: where it is put, unless it is elsewhere already.
     """
+    if _BUILT and _BUILT[0].is_dir():
+        return _BUILT[0]
     needs("onnx", "onnxscript", "onnxruntime")
     try:
         if find_runtime() is None and not (os.environ.get("CI") and fetch_runtime()):
             pytest.skip("the page's runtime is not here: python -m tools.tab --fetch (needs npm)")
     except NoRuntime as error:
         pytest.skip(f"the page's runtime is not here: {error}")
-    return build(folder)
+    _BUILT[:] = [build(folder)]
+    return _BUILT[0]
 
 
 def shown(page: Page, name: str = "") -> None:

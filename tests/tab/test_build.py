@@ -17,7 +17,17 @@ from PIL import Image
 from softcam.common import SoftCAMError
 from softcam.explain import open_model
 from softcam.visualize import unpublishable
-from tools.tab import LARGEST, NoRuntime, build, building, fetch_runtime, find_runtime, runtime
+from softcam.visualize.explorer.reading import read_explanation
+from tools.tab import (
+    LARGEST,
+    NoRuntime,
+    build,
+    building,
+    content,
+    fetch_runtime,
+    find_runtime,
+    runtime,
+)
 from tools.tab.content import Picture, draw_pictures, write_answers, write_pictures
 
 
@@ -125,17 +135,16 @@ def test_answers_and_description_are_those_of_the_model(
     write_answers({"cxr-sparse": opened}, chosen, tmp_path)
     about = json.loads((tmp_path / "explorer.json").read_text(encoding="utf-8"))
     expected = json.loads((tmp_path / "expected.json").read_text(encoding="utf-8"))["cxr-sparse"]
-    values = []
+    values: list[np.ndarray] = []
     for each in chosen:
         images = torch.from_numpy(each.pixels / np.float32(255)).expand(1, 3, -1, -1)
         explained = opened.model.explain(images)
         answer = expected[each.name]
         np.testing.assert_allclose(answer["maps"], explained.maps[0].flatten(1), atol=1e-5)
         np.testing.assert_allclose(answer["logits"], explained.logits[0], atol=1e-5)
-        values.append(explained.contributions[0].flatten(1).numpy())
-    maps = np.array(values)
-    both = [maps, maps - maps.mean(1, keepdims=True), maps[:, 1] - maps[:, 0]]
-    together = np.concatenate([np.abs(each).ravel() for each in both])
+        cells = [(c, gauge) for gauge in ("raw", "centred") for c in range(2)] + [(1, "contrast")]
+        values += [np.abs(read_explanation(explained, *each).cells) for each in cells]
+    together = np.concatenate([each.ravel() for each in values])
     (model,) = about["models"]
     assert model["limit"] == pytest.approx(np.percentile(together, 99), rel=1e-4)
     assert model["classes"] == ["normal", "opacity"] and model["size"] == 96
@@ -171,3 +180,11 @@ def test_a_page_that_is_too_large_is_not_written(
     with pytest.raises(SoftCAMError, match="the page has 20.* MB, at most 20 are meant"):
         build(tmp_path / "site", models=("one",))
     assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+@pytest.mark.parametrize(("link", "classes"), [("softmax", 1), ("sigmoid", 3)])
+def test_models_that_the_page_cannot_show_are_refused(link: str, classes: int) -> None:
+    model = SimpleNamespace(link=link, bias=torch.zeros(classes))
+    opened: Any = SimpleNamespace(model=model, classes=["a"] * classes, size=96)
+    with pytest.raises(SoftCAMError, match="softmax models of two or more classes"):
+        content._described("x", opened, np.zeros((2, classes, 144)))

@@ -150,16 +150,17 @@ def _described(name: str, opened: OpenedModel, maps: np.ndarray) -> dict[str, An
     It is one number for all pictures and views: of raw and centred maps and of the contrast.
     """
     model = opened.model
-    if model.link != "softmax" or maps.shape[1] != len(opened.classes):
-        raise SoftCAMError(f"{name}: the page shows softmax models, a map a class.")
+    if model.link != "softmax" or not 1 < maps.shape[1] == len(opened.classes):
+        raise SoftCAMError(f"{name}: the page shows softmax models of two or more classes.")
     title, says = MODELS.get(name, (name, ""))
-    centred = maps - maps.mean(1, keepdims=True)
-    contrasts = [maps[:, c] - maps[:, d] for c in range(maps.shape[1]) for d in range(c)]
+    cells = maps - model.bias.cpu().numpy()[:, None]  # what the picture adds: the page shows these
+    centred = cells - cells.mean(1, keepdims=True)
+    contrasts = [cells[:, c] - cells[:, d] for c in range(cells.shape[1]) for d in range(c)]
     return {
         "name": name, "title": title, "says": says, "file": f"models/{name}.onnx",
         "classes": list(opened.classes), "size": opened.size,
         "bias": model.bias.tolist(), "mean": model.mean_colour.tolist(),
-        "limit": common_limit([each / maps.shape[2] for each in (maps, centred, *contrasts)]),
+        "limit": common_limit([each / cells.shape[2] for each in (cells, centred, *contrasts)]),
     }  # fmt: skip
 
 

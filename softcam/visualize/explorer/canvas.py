@@ -110,6 +110,8 @@ class FileParts:
                 f"{name}: {size / 1e6:.0f} MB, at most {MOST_BYTES / 1e6:.0f} are taken; make the "
                 "image smaller."
             )
+        elif kind == "several":
+            self._refuse(f"one image at a time: there were {int(content['count'])} files.")
         elif kind == "lost":
             self._end(f"{name}: the browser could not read the file.")
         elif kind == "part":

@@ -136,6 +136,9 @@ class Controls:
             return
         numbers = [int(self._sides[name].value) for name in _SIDES]
         size = self._state.shown.size
+        if self._state.region is None:  # of which one side is typed first: a quarter, not a pixel
+            for place, side in ((2, size[1]), (3, size[0])):
+                numbers[place] = numbers[place] or max(1, side // 4)
         self._safely(functools.partial(self._choose, region=Region.inside(numbers, size)))()
 
     def _make_looks(self, draw: Callable[[], None]) -> None:
@@ -173,7 +176,8 @@ class Controls:
         _offer(self._gauge, [(GAUGE_NAMES[g], g) for g in state.gauges], state.gauge)
         _offer(self._fill, [(f.replace("-", " "), f) for f in fills_of(state.model)], state.fill)
         self._subject.value, self._keep.value = state.subject, state.keep
-        self._scale.disabled = state.method != "softcam"
+        # The maps of another method have no common scale: there is nothing to choose.
+        self._scale.layout.display = None if state.method == "softcam" else "none"
         self._outlined.disabled = state.shown.finding is None
         self._cost.value = f"<p>{cost(state)}</p>" if state.waits else ""
         self._waiting.layout.display = None if state.waits else "none"

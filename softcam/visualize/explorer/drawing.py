@@ -17,7 +17,7 @@ from torch import Tensor
 from softcam.metrics.geometry import enlarge
 from softcam.visualize.style import DIVERGING
 
-__all__ = ["as_pixels", "colour_stops", "colours", "edges", "grey_copy", "png"]
+__all__ = ["as_pixels", "colour_stops", "colours", "edges", "grey_copy", "png", "sign_colour"]
 
 _STEPS = 255  # odd, so that 0 has a colour of its own
 
@@ -61,6 +61,12 @@ def colour_stops(count: int = 11) -> list[str]:
     opacity = drawn[:, 3:] / 255
     mixed = np.rint(drawn[:, :3] * opacity + 200 * (1 - opacity)).astype(int)
     return [f"rgb({r}, {g}, {b})" for r, g, b in mixed]
+
+
+def sign_colour(sign: int) -> str:
+    """The colour of a sign, +1 or -1, for bars: one that can be seen on white and on black."""
+    r, g, b = _table()[round((1 + 0.6 * sign) / 2 * (_STEPS - 1))]
+    return f"rgb({r}, {g}, {b})"
 
 
 def edges(mask: np.ndarray | None) -> np.ndarray:

@@ -70,7 +70,13 @@ def explore(
     known = classes if classes is not None else getattr(images, "classes", ())
     side = size or subjects[0].size
     pictures = open_pictures(images, side, rows)
-    count = State(subjects[:1], pictures[:1]).logits.shape[0]
+    counts = [len(State([each], pictures[:1]).logits) for each in subjects]
+    if len(set(counts)) > 1:
+        names = [
+            f"{each.name}: {count} logits" for each, count in zip(subjects, counts, strict=True)
+        ]
+        raise SoftCAMError(f"expected networks for the same classes, found {', '.join(names)}.")
+    count = counts[0]
     if known and (classes is not None or not subjects[0].classes):
         if len(known) < count or len(known) > max(count, 2):
             raise SoftCAMError(f"{len(known)} class names for {count} logits: one a logit.")

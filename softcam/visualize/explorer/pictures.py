@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softcam.common import DataError, SoftCAMError, rng
+from softcam.common import DataError, SoftCAMError, as_integer, rng
 from softcam.data import Geometry, ImageSet, read_image
 from softcam.data.images import decode_image, image_size
 from softcam.twins import is_phantom
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "Picture", "decode_upload", "deal_rows", "open_pictures"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_PIXELS",
+    "Picture",
+    "deal_rows",
+    "decode_upload",
+    "open_pictures",
+    "renamed",
+]
 
 MOST_BYTES = 40_000_000  # of an uploaded file
 # Decoded, turned and converted it is held about three times, at three bytes a pixel.
 MOST_PIXELS = 50_000_000
 _STREAM = 91  # of the choice of images
+_UNREAD = (("DICOM", 128, b"DICM"), ("HEIC", 4, b"ftyphei"), ("HEIC", 4, b"ftypmif1"),
+           ("SVG", 0, b"<svg"), ("PDF", 0, b"%PDF"))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,16 +72,23 @@ def open_pictures(
         size: side in pixels that files are resized and cropped to.
         rows: which images of an `ImageSet`; None takes all.
 
+    Returns:
+        One picture or more; of those with one name the second gets ` (2)`, and so on.
+
     Raises:
-        SoftCAMError: nothing to show, or something else than images in [0, 1].
+        SoftCAMError: nothing to show, something else than images in [0, 1], or rows of none.
     """
+    if rows is not None and not isinstance(images, ImageSet):
+        raise SoftCAMError(f"rows choose from an ImageSet, found a {type(images).__name__}.")
     if isinstance(images, ImageSet):
         chosen = range(len(images)) if rows is None else rows
-        found = [_of_set(images, int(row)) for row in chosen]
+        found = [_of_set(images, as_integer("row", row, 0, len(images) - 1)) for row in chosen]
     elif isinstance(images, (str, Path)):
         found = [_of_file(images, size)]
     elif isinstance(images, (Tensor, np.ndarray)):
         found = [Picture(f"image {n}", each) for n, each in enumerate(_tensors(images))]
+    elif not isinstance(images, Iterable):
+        raise _no_image(images)
     else:
         found = []
         for number, each in enumerate(images):
@@ -79,10 +96,21 @@ def open_pictures(
                 found.append(_of_file(each, size))
             else:
                 found += [Picture(f"image {number}", one) for one in _tensors(each)]
-    names = [each.name for each in found]
-    if not found or len(set(names)) < len(names):
-        raise SoftCAMError(f"expected one or more images of different names, found {names[:20]}.")
+    if not found:
+        raise SoftCAMError("no image to show: expected one or more.")
+    taken: set[str] = set()
+    for number, each in enumerate(found):
+        found[number] = renamed(each, taken)
+        taken.add(found[number].name)
     return found
+
+
+def renamed(picture: Picture, taken: Iterable[str]) -> Picture:
+    """A picture under a name that no other one has."""
+    taken, name, number = set(taken), picture.name, 2
+    while name in taken:
+        name, number = f"{picture.name} ({number})", number + 1
+    return replace(picture, name=name)
 
 
 def deal_rows(data: ImageSet, count: int, seed: int = 0) -> list[int]:
@@ -115,6 +143,9 @@ def decode_upload(data: bytes, name: str, size: int) -> Picture:
             f"{name}: {len(data) / 1e6:.0f} MB, at most {MOST_BYTES / 1e6:.0f} are taken; make the "
             "image smaller."
         )
+    for kind, start, mark in _UNREAD:
+        if data[start : start + len(mark)] == mark:
+            raise DataError(f"{name}: {kind} files are not read here; save it as PNG or JPEG.")
     height, width = image_size(data, name)
     if height * width > MOST_PIXELS:
         raise DataError(
@@ -174,7 +205,12 @@ def _from_uint8(batch: np.ndarray) -> Tensor:
 
 def _no_image(images: Any) -> SoftCAMError:
     shape = tuple(getattr(images, "shape", ()))
+    kind = f"{type(images).__name__} {shape or ''}".strip()
+    if isinstance(images, (Tensor, np.ndarray)):
+        kind += f" of {str(images.dtype).removeprefix('torch.')}"
+    if isinstance(images, Tensor) and images.is_floating_point() and images.numel():
+        kind += f" from {float(images.min()):g} to {float(images.max()):g}"
     return SoftCAMError(
-        f"found {type(images).__name__} {shape or ''}: expected RGB images (B, 3, H, W) as floats "
+        f"found {kind}: expected RGB images (B, 3, H, W) as floats "
         "in [0, 1] before any normalisation, uint8 (N, H, W, 3), an ImageSet, or paths of files."
     )

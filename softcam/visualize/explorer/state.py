@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from softcam.explainers import Explainer, explainers
 from softcam.explainers.registry import check_needs
 from softcam.visualize.explorer.asking import Part, fills_of
 from softcam.visualize.explorer.computing import Computing
-from softcam.visualize.explorer.pictures import Picture
+from softcam.visualize.explorer.pictures import Picture, renamed
 from softcam.visualize.explorer.reading import (
     Reading,
     highest_other,
@@ -181,11 +181,7 @@ class State:
         Raises:
             SoftCAMError: the network cannot take it; it is not added then.
         """
-        taken = {each.name for each in self.pictures}
-        name, number = picture.name, 2
-        while name in taken:
-            name, number = f"{picture.name} ({number})", number + 1
-        picture = replace(picture, name=name)
+        picture = renamed(picture, (each.name for each in self.pictures))
         self.computing.logits(self.model, picture)  # before it is among the others
         own = [each for each in self.pictures if each.uploaded]
         if len(own) >= MOST_UPLOADS:

@@ -11,10 +11,10 @@ from html import escape
 import numpy as np
 
 from softcam.evidence import SoftCAM
-from softcam.visualize.explorer.drawing import as_pixels, colour_stops, png
+from softcam.visualize.explorer.drawing import as_pixels, png, sign_colour
 from softcam.visualize.explorer.reading import Reading, read_explanation
 from softcam.visualize.explorer.state import Answers, State
-from softcam.visualize.explorer.words import number, quantity
+from softcam.visualize.explorer.words import number, percent, quantity
 from softcam.visualize.style import COLOURS
 
 __all__ = ["logit_table", "region_table", "top_cells"]
@@ -45,7 +45,7 @@ def logit_table(state: State) -> str:
     rows = []
     for c in shown:
         name = escape(state.names[c])
-        texts = [*map(number, numbers[c]), f"{chances[c]:.1%}"]
+        texts = [*map(number, numbers[c]), percent(chances[c])]
         chosen = ' class="softcam-chosen"' if c == state.target else ""
         cells = "".join(f"<td>{text}</td>" for text in texts)
         rows.append(f'<tr{chosen}><th scope="row">{name}</th>{cells}{bars[c]}</tr>')
@@ -139,7 +139,7 @@ def _bars(row: list[float], most: float) -> str:
     """For and against from the middle line, the bias below them, the logit as a diamond."""
     positive, negative, bias, value = (each / most * (_WIDTH / 2 - 6) for each in row)
     middle = _WIDTH / 2
-    blue, _, red = colour_stops(3)
+    blue, red = sign_colour(-1), sign_colour(1)
 
     def bar(length: float, top: int, colour: str) -> str:
         left = middle + min(length, 0)

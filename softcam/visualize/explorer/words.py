@@ -8,7 +8,7 @@ import numpy as np
 
 from softcam.evidence import SoftCAM
 from softcam.explainers import explainers
-from softcam.visualize.explorer.drawing import colour_stops
+from softcam.visualize.explorer.drawing import colour_stops, sign_colour
 from softcam.visualize.explorer.reading import Reading
 from softcam.visualize.explorer.state import State
 
@@ -19,6 +19,7 @@ __all__ = [
     "describe_picture",
     "no_maps",
     "number",
+    "percent",
     "quantity",
     "spelled_out",
     "swatch",
@@ -36,6 +37,13 @@ def number(value: float) -> str:
     """A signed number with three digits after the point, and a true minus sign."""
     text = f"{value:+.3f}" if abs(value) < 1e4 else f"{value:+.3g}"
     return ("0.000" if float(text) == 0 else text).replace("-", "\u2212")
+
+
+def percent(share: float) -> str:
+    """A probability in percent; one that is not sure is never called so."""
+    if share > 0.99999 or share < 0.00001:
+        return "over 99.999%" if share > 0.5 else "under 0.001%"
+    return f"{share:.3%}" if share > 0.9995 or share < 0.0005 else f"{share:.1%}"
 
 
 def quantity(state: State) -> str:
@@ -61,11 +69,11 @@ def spelled_out(state: State, reading: Reading | None) -> str:
         )
     cells = reading.cells
     both = (
-        f"{swatch(1)}{number(reading.positive)} from {_count(cells > 0)} for it "
+        f"{swatch(1)}{number(reading.positive)} from {_count(cells > 0)} for it, "
         f"{swatch(-1)}{number(reading.negative)} from {_count(cells < 0)} against it"
     )
     if reading.exact:
-        return f"{value}, the {name}, = {both} {number(reading.rest)} bias. This is exact."
+        return f"{value}, the {name}, is exactly {both}, and {number(reading.rest)} bias."
     rest, bias = number(reading.rest), state.bias
     if bias is not None and abs(reading.rest - bias) < 1e-3 * max(1, abs(reading.value)):
         left = f"{rest} is left, which here is the bias."
@@ -128,8 +136,8 @@ def describe_picture(state: State, reading: Reading | None) -> str:
 
 def swatch(sign: int) -> str:
     """A small square in the colour of a sign."""
-    colour = colour_stops(3)[1 + sign]
-    return f'<span class="softcam-swatch" aria-hidden="true" style="background:{colour}"></span>'
+    style = f"background:{sign_colour(sign)}"
+    return f'<span class="softcam-swatch" aria-hidden="true" style="{style}"></span>'
 
 
 def no_maps(state: State) -> str:

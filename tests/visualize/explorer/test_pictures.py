@@ -57,8 +57,8 @@ def test_tensors_and_arrays_of_every_form() -> None:
     "wrong",
     [torch.rand(2, 1, 8, 8), torch.rand(3, 8, 8) * 3 - 1, torch.full((3, 4, 4), torch.nan),
      torch.zeros(3, 8, 8, dtype=torch.long), np.zeros((5, 5, 5), np.uint8), torch.zeros(0, 3, 4, 4),
-     ["no"], [3]],
-    ids=lambda each: f"{type(each).__name__}-{tuple(getattr(each, 'shape', each))}",
+     ["no"], [3], None, 5],
+    ids=lambda each: f"{type(each).__name__}-{getattr(each, 'shape', each)}",
 )  # fmt: skip
 def test_what_is_no_image_is_refused_with_what_is_expected(wrong: Any) -> None:
     with pytest.raises(SoftCAMError, match=r"expected|size=224"):
@@ -70,12 +70,41 @@ def test_nothing_to_show_is_refused() -> None:
         open_pictures([], 8)
 
 
+def test_values_out_of_range_are_named() -> None:
+    with pytest.raises(SoftCAMError, match=r"of float32 from 0 to 200: expected RGB"):
+        open_pictures(torch.tensor([0.0, 200.0]).repeat(1, 3, 4, 2), None)
+
+
 def test_files_are_fitted(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.repeat(QUARTERS, 2, 1)).save(path)  # 32 x 16: the sides are cut off
     (found,) = open_pictures(path, 16)
     assert found.name == "a.png" and found.size == (16, 16)
     assert corners(found.image) == UPRIGHT
+
+
+def test_files_of_one_name_get_a_number(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "a.png" for folder in ("one", "two", "three")]
+    for shade, path in enumerate(paths):
+        path.parent.mkdir()
+        Image.new("L", (16, 16), 50 * shade).save(path)
+    found = open_pictures(paths, 16)
+    assert [each.name for each in found] == ["a.png", "a.png (2)", "a.png (3)"]
+    assert [round(float(each.image.mean()) * 255) for each in found] == [0, 50, 100]
+
+
+def test_an_animation_shows_its_first_frame() -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
+    for kind in ("gif", "webp", "png"):
+        buffer = io.BytesIO()
+        frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], lossless=True)
+        found = decode_upload(buffer.getvalue(), f"moving.{kind}", 16)
+        assert corners(found.image) == [[1, 0, 0]] * 4, kind
+
+
+def test_rows_choose_from_a_set_only() -> None:
+    with pytest.raises(SoftCAMError, match="rows choose from an ImageSet, found a Tensor"):
+        open_pictures(torch.rand(2, 3, 8, 8), 8, [5])
 
 
 def test_a_set_brings_names_truth_and_findings() -> None:
@@ -92,6 +121,8 @@ def test_a_set_brings_names_truth_and_findings() -> None:
     np.testing.assert_array_equal(found[1].finding, np.eye(8, dtype=bool))
     assert all(p.data is None for p in found), "no phantoms, so no twins"
     assert found[1].image[0, 0, 0] == 64 / 255
+    with pytest.raises(SoftCAMError, match="row"):
+        open_pictures(data, 8, [7])
     rows = deal_rows(data, 3)
     assert sorted(rows) == [0, 1, 2] and data.labels[rows[0]] == 1 and data.labels[rows[1]] == 0
     assert len(deal_rows(data, 1)) == 1 and deal_rows(data, 3, 5) == deal_rows(data, 3, 5)
@@ -138,14 +169,31 @@ def test_kinds_of_files_are_converted() -> None:
     [
         (b"", "empty"),
         (b"not an image at all" * 50, "not an image"),
-        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "not an image"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG files are not read here; save it as"),
+        (bytes(128) + b"DICM" + bytes(99), "DICOM files are not read here; save it as PNG or JPEG"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC files are not read here"),
+        (stored(Image.fromarray(QUARTERS), "jpeg")[:200], "damaged"),
+        (stored(Image.new("L", (1, 5000)), "png"), "1 x 5000 pixels"),
         (stored(Image.fromarray(QUARTERS), "png")[:60], "damaged"),
         (stored(Image.new("1", (20_000, 10_000)), "png"), "more than .* pixels"),
         (stored(Image.new("1", (300, 10)), "png"), "strip"),
         (stored(Image.new("L", (4, 4)), "png"), "at least 8"),
         (stored(Image.new("F", (16, 16)), "tiff"), "floating-point"),
     ],
-    ids=("empty", "text", "svg", "cut off", "200 megapixels", "strip", "tiny", "float"),
+    ids=(
+        "empty",
+        "text",
+        "svg",
+        "dicom",
+        "heic",
+        "half a jpeg",
+        "line",
+        "cut off",
+        "200 megapixels",
+        "strip",
+        "tiny",
+        "float",
+    ),  # fmt: skip
 )
 def test_a_file_that_cannot_be_used_is_refused_by_name(data: bytes, says: str) -> None:
     with pytest.raises(DataError, match=says) as caught:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from softcam.visualize.explorer import tables, words
+from softcam.visualize.explorer.drawing import sign_colour
 from softcam.visualize.explorer.reading import Reading
 from softcam.visualize.explorer.region import Region
 from softcam.visualize.explorer.state import State
@@ -67,7 +68,7 @@ def test_each_row_of_logits_adds_up() -> None:
         positive, negative, bias, logit = numbers(row)
         assert logit == pytest.approx(positive + negative + bias, abs=0.002)
         assert logit == pytest.approx(float(shown.logits[c]), abs=5e-4)
-        assert f"{float(shown.probabilities[c]):.1%}" in row
+        assert words.percent(float(shown.probabilities[c])) in row
     assert [("softcam-chosen" in row) for row in rows].index(True) == shown.target
 
 
@@ -157,3 +158,21 @@ def test_a_map_of_one_sign_is_drawn_about_its_mean() -> None:
 def test_numbers_have_a_sign_and_a_true_minus() -> None:
     assert words.number(1.23456) == "+1.235" and words.number(-2) == "\u22122.000"
     assert words.number(-0.0001) == words.number(0) == "0.000"
+
+
+def test_a_probability_is_never_called_sure() -> None:
+    for share, text in [(0.5, "50.0%"), (0.99961, "99.961%"), (1, "over 99.999%"),
+                        (0, "under 0.001%"), (0.0002, "0.020%")]:  # fmt: skip
+        assert words.percent(share) == text
+
+
+def test_the_colours_of_bars_are_seen_on_white_and_on_black() -> None:
+    def light(channel: int) -> float:
+        share = channel / 255
+        return share / 12.92 if share <= 0.04045 else float(((share + 0.055) / 1.055) ** 2.4)
+
+    for sign in (-1, 1):
+        found = re.findall(r"\d+", sign_colour(sign))
+        shine = sum(w * light(int(c)) for w, c in zip((0.2126, 0.7152, 0.0722), found, strict=True))
+        assert (shine + 0.05) / 0.05 > 3 and 1.05 / (shine + 0.05) > 3, "contrast as in WCAG"
+        assert (int(found[0]) > int(found[2])) == (sign > 0), "red is for, blue against"
