@@ -101,6 +101,7 @@ def test_the_large_one_has_the_published_shape_and_names() -> None:
     assert [len(getattr(model, f"layer{n}")) for n in (1, 2, 3, 4)] == [3, 4, 6, 3]
 
 
+@pytest.mark.slow
 def test_trains_in_the_loop_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from softcam.profiles import load_profile
     from softcam.runs import build_model

@@ -187,6 +187,7 @@ def test_its_last_layer_in_each_cell_is_a_map_a_class_already(images: Tensor) ->
     torch.testing.assert_close(found.mean((2, 3)), expected, rtol=1e-4, atol=1e-5 * scale)
 
 
+@pytest.mark.slow
 def test_trains_in_the_loop_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from softcam.profiles import load_profile
     from softcam.training import train

@@ -15,6 +15,7 @@ from softcam.training import train
 from tests.tiny import TINY
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_file_whole(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,6 +170,7 @@ def test_convert_says_what_was_proven() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "found"),
     [

@@ -101,6 +101,7 @@ def test_timm_networks_keep_their_logits(name: str, options: dict) -> None:
     assert_same_function(net, to_softcam(net), size.get(name, (96, 64)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvision_networks_keep_their_logits(name: str) -> None:
     net = torchvision_net(name).eval()

@@ -46,6 +46,7 @@ def test_the_numbers_add_up_to_the_prediction(arm: str, project: Path) -> None:
         explain_files(run.path, [project / "film.png"], project / "one", targets=[2])
 
 
+@pytest.mark.slow
 def test_bad_images_are_named(project: Path) -> None:
     run = train(TINY, progress=False)
     (project / "broken.png").write_bytes(b"no image")

@@ -70,6 +70,7 @@ TAILS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TAILS)
 def test_each_shifted_grid_is_the_old_tail_on_that_grid(kind: str) -> None:
     """The oracle dilates nothing: it runs the old tail on every second position."""
@@ -103,6 +104,7 @@ STRIDED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STRIDED)
 def test_a_strided_layer_keeps_its_old_cells_borders_included(kind: str) -> None:
     twice = nn.Sequential(STRIDED[kind](), nn.ReLU(), copy.deepcopy(STRIDED[kind]()))
@@ -116,6 +118,7 @@ def test_a_strided_layer_keeps_its_old_cells_borders_included(kind: str) -> None
     assert finer.conversion.reduction == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -190,6 +193,7 @@ def features(model: nn.Module, x: Tensor) -> Tensor:
     return net.forward_features(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "wrap"),
     [(basic, BlackBox), (basic, nn.DataParallel), (shuffle, nn.Identity), (vgg, BlackBox)],
@@ -207,6 +211,7 @@ def test_a_network_is_changed_in_its_own_form(make: Any, wrap: Any) -> None:
     torch.testing.assert_close(new[:, :, ::ratio, ::ratio], old, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_model_itself_stays_and_the_copy_has_the_same_weights() -> None:
     model = to_softcam(timm.create_model("resnet10t", **SMALL)).train()
     model.backbone.net.layer4.eval()

@@ -168,6 +168,7 @@ def test_a_batch_has_an_image_for_each_process() -> None:
         check_batch(replace(TINY, batch_size=4), 5)
 
 
+@pytest.mark.slow
 def test_a_precision_follows_another_in_the_same_python(project: Path) -> None:
     """And bf16 trains: batches lie channels-last, and the penalty is summed in float32."""
     quick = replace(TINY.with_arm("hoyer", 0.5), epochs=1)

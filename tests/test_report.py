@@ -97,6 +97,7 @@ def test_runs_that_differ_in_the_penalty_keep_their_rows(tmp_path: Path, project
     assert "All seeds together" not in text
 
 
+@pytest.mark.slow
 def test_real_images_are_not_called_phantoms(tmp_path: Path, project: Path) -> None:
     write_table(tmp_path, auc("a", 0.8, dataset="folder-codras"))
     text = text_of(write_report(tmp_path))
@@ -204,6 +205,7 @@ def test_sections_follow_the_kind_of_the_measure(tmp_path: Path, project: Path) 
     assert "Is it faithful?" not in text and "Does it classify?" not in text
 
 
+@pytest.mark.slow
 def test_controls_and_pairs_with_corrected_p_values(tmp_path: Path, project: Path) -> None:
     tables = Tables()
     values = np.random.default_rng(0).random(60)
@@ -274,6 +276,7 @@ def test_a_damaged_run_does_not_keep_its_results_from_being_read(
     assert "config.json cannot be used" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_question_asked_beforehand_is_answered_first(tmp_path: Path, project: Path) -> None:
     import json
 

@@ -133,6 +133,7 @@ def test_a_mask_grows_by_a_square() -> None:
         widen(mask, -1)
 
 
+@pytest.mark.slow
 def test_redrawn_patients_differ_in_the_one_thing(data: ImageSet) -> None:
     rows = range(len(data))
     drawn = {change: redrawn(data, rows, change) for change in CHANGES}

@@ -177,6 +177,7 @@ def test_little_room_is_said_before_anything_is_made(
     assert "only 1.5 GB are free" in capsys.readouterr().out.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_pip_failures_come_with_their_mend(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "in_venv", lambda _: Path(sys.executable))
     with pytest.raises(environment.Failure) as failure:

@@ -101,6 +101,7 @@ def _raise(*_: Any, **__: Any) -> None:
     raise Killed
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_recognised(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(TINY, progress=False)
     monkeypatch.setattr(training, "_train_epoch", _raise)
@@ -119,6 +120,7 @@ def test_too_few_images_for_one_batch(project: Path) -> None:
         train(replace(TINY, batch_size=64), progress=False)
 
 
+@pytest.mark.slow
 def test_the_record_names_scale_data_and_environment(project: Path) -> None:
     run = train(TINY.with_arm("sparse", 0.1), progress=False)
     assert run.lambdas == pytest.approx((0.1 / (2 * 4 * 4), 0))
@@ -167,6 +169,7 @@ def test_epochs_shuffle_anew_and_lose_no_image() -> None:
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_an_empty_weights_file_is_not_taken_for_no_weights(project: Path) -> None:
     train(TINY, progress=False)
     (project / "zero.safetensors").write_bytes(b"")

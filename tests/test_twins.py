@@ -89,6 +89,7 @@ def one_at_a_time(
                 yield index, name, logits_of(model, whole) - logits_of(model, twin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modality", "task"), [("cxr", "multi"), ("oct", "multi"), ("fundus", "binary")]
 )
@@ -111,6 +112,7 @@ def test_equals_two_forward_passes_a_part(modality: str, task: str, batch_size: 
     assert effects.n_hidden == parts - len(expected)
 
 
+@pytest.mark.slow
 def test_a_linear_model_has_slope_one() -> None:
     """Its map of the change, read where the pixels change, is the effect: exactly."""
     data = phantoms(size=64, n=30, marker=1.0, seed=1)
@@ -156,6 +158,7 @@ def test_the_masks_of_overlapping_lesions_are_their_own() -> None:
         np.testing.assert_array_equal(found, data.mask(int(effects.image[r]), "marker"))
 
 
+@pytest.mark.slow
 def test_the_masks_of_cysts_are_where_the_cysts_lie() -> None:
     """Cysts lift the retina, so one alone lies elsewhere; together the masks are the data's."""
     data = phantoms("oct", task="multi", n=24, seed=5)

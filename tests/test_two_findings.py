@@ -88,6 +88,7 @@ def test_maps_point_at_their_own_finding(run: Run, table: pd.DataFrame) -> None:
         assert np.mean(np.array(inside) > np.array(outside)) >= 0.9
 
 
+@pytest.mark.slow
 def test_a_picture_shows_the_most_probable_finding_or_those_asked_for(
     run: Run, tmp_path: Path
 ) -> None:

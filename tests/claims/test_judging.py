@@ -38,6 +38,7 @@ def ask(alternative: str, *rivals: str, datasets=("phantoms-cxr",), n: int = N, 
     return judge(claim, *tables(n), **QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("alternative", "rivals", "expected"),
     [

@@ -32,6 +32,7 @@ def outside(path: Path, run: FakeRun, method: str = "softcam", only: int | None 
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [1, 2, 3])
 def test_a_runs_own_maps_from_a_file_get_the_same_rows(tmp_path: Path, classes: int) -> None:
     run = FakeRun(bright_square(16, 2, max(2, classes)), "dense", classes=classes)

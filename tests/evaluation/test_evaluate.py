@@ -24,6 +24,7 @@ def results() -> Tables:
     return evaluate([FakeRun(data), FakeRun(data, "sparse")], profile="unit", **QUICK)
 
 
+@pytest.mark.slow
 def test_columns_are_those_agreed_and_nothing_is_blank(results: Tables) -> None:
     table, per_image = results
     assert tuple(table.columns) == COLUMNS

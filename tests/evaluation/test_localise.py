@@ -40,6 +40,7 @@ def by_hand(data, c: int, other: int | None = None) -> np.ndarray:
     return maps[0] if other is None else maps[0] - maps[1]
 
 
+@pytest.mark.slow
 def test_each_value_is_the_mean_of_the_plain_one() -> None:
     data = uneven()
     table, per_image = evaluate([FakeRun(data, "dense")], methods=["softcam"], **QUICK)
@@ -74,6 +75,7 @@ def test_three_classes_in_three_gauges() -> None:
     assert set(rows(table, method="softcam")["target"]) == {"label"}
 
 
+@pytest.mark.slow
 def test_a_few_images_at_a_time_are_the_same_as_all(monkeypatch) -> None:
     run = FakeRun(uneven(), "dense")
     whole, _ = evaluate([run], limit=2, **QUICK)

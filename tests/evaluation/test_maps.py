@@ -204,6 +204,7 @@ def test_a_changed_run_is_computed_again(tmp_path: Path, what: str) -> None:
         same(before, after)
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_mended(tmp_path: Path, counter: Counter, caplog) -> None:
     run = FakeRun(bright_square(16), "sparse", path=tmp_path)
     first = whole(*evaluate([run], **OPTIONS))

@@ -62,6 +62,7 @@ def test_maps_of_all_classes_are_those_of_each(box: BlackBox, images: Tensor) ->
     assert torch.allclose(bare[1], maps, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 @pytest.mark.parametrize("frozen", [True, False])
 def test_left_as_it_was(box: BlackBox, images: Tensor, around: type, frozen: bool) -> None:

@@ -354,6 +354,7 @@ def test_maps_do_not_depend_on_the_batch(name: str, images: Tensor) -> None:
     assert torch.allclose(together[1:], alone, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_class_maps_are_the_maps_of_each_class(name: str, images: Tensor) -> None:
     model = by_hand(randomised(TinyNet()))

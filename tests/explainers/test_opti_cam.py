@@ -104,6 +104,7 @@ def reference(
     return mixed(w), [*scores, score(w)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["plain", "diff"])
 @pytest.mark.parametrize("how", ["max_min", "max", "sigmoid"])
 def test_equals_a_plain_loop_over_one_image(objective: str, how: str, many: Tensor) -> None:

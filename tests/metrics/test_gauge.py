@@ -244,6 +244,7 @@ def test_on_raw_maps_every_other_measure_moves(each: Measure) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SCENES[:2])
 @declared("order", "shift")
 def test_a_constant_added_to_the_map_moves_neither_order_nor_shift(

@@ -57,6 +57,7 @@ def test_only_chosen_runs_are_judged(tmp_path: Path) -> None:
     assert found["n"].tolist() == [60] and found["seeds"].astype(str).tolist() == ["0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["laptop", "full"])
 def test_the_phantoms_have_enough_images_for_claims_about_deletion(name: str) -> None:
     assert load_plan(name).evaluate["limit"] >= LEAST

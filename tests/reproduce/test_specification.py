@@ -182,6 +182,7 @@ def test_a_choice_that_changes_nothing_is_counted_once() -> None:
     assert list(kept) == list(found) and repeats == 1
 
 
+@pytest.mark.slow
 def test_the_figure_shows_every_data_set_and_choice() -> None:
     table = curve_of(sides(0.05), n_boot=50, n_draws=50).table
     both = pd.concat([table.assign(dataset=d, model="m", task="binary") for d in ("x", "y")])

@@ -210,6 +210,7 @@ def test_a_method_that_refuses_a_network_says_so_before_it_trains(
     assert not run_cell(space, "prepare-cxr", progress=False).failed
 
 
+@pytest.mark.slow
 def test_data_that_are_no_longer_whole_stop_a_training(project: Path, tmp_path: Path) -> None:
     space = Space.of(load_plan(write_plan(tmp_path)))
     record = run_cell(space, "prepare-cxr", progress=False)

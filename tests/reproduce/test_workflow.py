@@ -53,6 +53,7 @@ def test_the_profile_of_slurm_names_stages_that_exist() -> None:
     assert all(f'"{stage}"' in rules for stage in profile["set-resources"])
 
 
+@pytest.mark.slow
 def test_stages_as_commands(project: Path, tmp_path: Path) -> None:
     path, runner = write_plan(tmp_path), CliRunner()
 

@@ -192,6 +192,7 @@ def test_a_label_twin_differs_in_its_labels_alone() -> None:
     assert not is_label_twin(TINY, replace(shuffled, data_options={"shuffle_labels": True}))
 
 
+@pytest.mark.slow
 def test_shuffled_labels_reach_the_training_and_the_run(project: Path) -> None:
     from softcam.data import open_data
     from softcam.runs import Run, run_directory

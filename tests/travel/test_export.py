@@ -48,6 +48,7 @@ class Sized(nn.Module):
         return self.conv(x).relu()
 
 
+@pytest.mark.slow
 def test_a_program_gives_logits_and_maps_at_any_size() -> None:
     model = trained(Deep())
     program, exported = export_program(model, image_size=64)

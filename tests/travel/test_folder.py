@@ -103,6 +103,7 @@ def test_a_model_says_by_itself_how_it_is_built(
     assert list(again.state_dict()) == list(model.state_dict())
 
 
+@pytest.mark.slow
 def test_everything_that_a_reader_needs_is_kept(tmp_path: Path) -> None:
     model = trained(build_net("resnet10t-w8", 1), link="sigmoid")
     model.save_pretrained(tmp_path, class_names=["well", "ill"], image_size=(96, 64))
@@ -218,6 +219,7 @@ def test_a_finer_map_comes_back(tmp_path: Path) -> None:
     assert same(finer, again) and again.conversion == finer.conversion
 
 
+@pytest.mark.slow
 def test_what_the_readme_shows_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^## Take a model with you\n+```python\n(.*?)```", text, re.M | re.S)

@@ -90,6 +90,7 @@ def test_a_config_that_was_edited_is_refused_where_it_is_wrong(folder: Path) -> 
             from_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_the_same_tensors_in_another_network_are_noticed(folder: Path) -> None:
     """What holds no weights, a stride, an activation, a padding, must not change in silence."""
     model = tiny()
@@ -112,6 +113,7 @@ def replace_weights(folder: Path, data: bytes) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
+@pytest.mark.slow
 def test_a_missing_and_a_foreign_tensor_are_named(folder: Path) -> None:
     state = load((folder / "model.safetensors").read_bytes())
     replace_weights(folder, save(state | {"evidence.bias": torch.zeros(3, dtype=torch.int64)}))
@@ -186,6 +188,7 @@ def test_what_cannot_be_saved_or_found_is_said(tmp_path: Path) -> None:
         export_onnx(model, tmp_path / "model.pt")
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_folder_whole(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +203,7 @@ def test_a_full_disk_leaves_the_old_folder_whole(
     assert same(old, from_pretrained(folder))
 
 
+@pytest.mark.slow
 def test_the_model_card_has_the_notice_and_stays_when_edited(folder: Path) -> None:
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8")

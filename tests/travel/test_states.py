@@ -152,6 +152,7 @@ def test_another_network_is_refused_as_the_black_box() -> None:
             to_black_box(model, net)
 
 
+@pytest.mark.slow
 def test_what_is_not_exact_cannot_be_undone() -> None:
     vgg = timm.create_model("vgg11", num_classes=2, mlp_ratio=0.002)
     paper = to_softcam(vgg, head_width=8)

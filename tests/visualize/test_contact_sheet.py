@@ -71,6 +71,7 @@ def test_a_multi_label_image_names_all_its_findings(sample: Sample) -> None:
     assert below.count("healthy, ill") == 4 and below.count("none of them") == 2
 
 
+@pytest.mark.slow
 def test_a_closed_licence_is_said_in_the_picture_and_in_the_file(
     sample: Sample, project: Path
 ) -> None:

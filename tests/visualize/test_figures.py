@@ -169,6 +169,7 @@ def test_method_gallery_does_not_let_one_hot_pixel_pale_the_rest() -> None:
     assert np.allclose(colours(figure.axes[1])[..., 3].min(), 0.85)
 
 
+@pytest.mark.slow
 def test_method_gallery_writes_the_cost_under_each_column_and_outlines_each_panel() -> None:
     maps = {"SoftCAM": torch.rand(2, 4, 4), "Integrated Gradients": torch.rand(2, 16, 16)}
     maps["random"] = torch.zeros(2, 4, 4)

@@ -36,6 +36,7 @@ def test_equals_the_definition(shape: tuple[int, int], side: int) -> None:
         assert hard[i] == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "quirks", [PUBLIC.without("cubic"), PUBLIC.without("epsilon"), Quirks(transposed=True)]
 )

@@ -46,6 +46,7 @@ def check(batch: MapBatch, quirks: Quirks = PUBLIC) -> None:
         assert (whole.numerator[i, 0], whole.denominator[i, 0]) == expected, f"image {i}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [512, 496])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_equals_the_loop(shape: tuple[int, int], side: int) -> None:

@@ -55,6 +55,7 @@ def test_size_type_and_alternative_text(tmp_path: Path) -> None:
     assert pd.read_csv(path.with_suffix(".csv")).equals(NUMBERS)
 
 
+@pytest.mark.slow
 def test_an_entry_stands_among_the_others(tmp_path: Path) -> None:
     save(tmp_path, "one")
     save(tmp_path, "two", (PHANTOM,))
