@@ -29,7 +29,15 @@ from softcam.common import (
 from softcam.predictions import UNATTENDED
 from softcam.profiles import load_profile
 
-__all__ = ["TUTORIAL", "NotebookFailed", "notebook_names", "notebook_parameters", "run_notebooks"]
+__all__ = [
+    "TUTORIAL",
+    "NotebookFailed",
+    "environment",
+    "execute_notebook",
+    "notebook_names",
+    "notebook_parameters",
+    "run_notebooks",
+]
 
 log = logging.getLogger(__name__)
 TUTORIAL = ("00", "01", "02", "03", "04", "05", "06")
@@ -124,29 +132,51 @@ def run_notebooks(
             if done.get(name, {}).get("digest") == key and target.is_file():
                 continue
             started = time.perf_counter()
-            _execute(name, target, values)
+            source = notebook_folder() / f"{name}.ipynb"
+            execute_notebook(source, target, profile=values["profile"], parameters=values)
             seconds = round(time.perf_counter() - started, 1)
             done[name] = {"digest": key, "seconds": seconds, "profile": values["profile"]}
             write_json(folder / "progress.json", {"notebooks": done})
     return folder
 
 
-def _execute(name: str, target: Path, values: dict[str, Any]) -> None:
+def execute_notebook(
+    source: str | Path,
+    target: str | Path,
+    *,
+    profile: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Path:
+    """Execute one notebook, numbered or not, from its own folder; returns the executed one.
+
+    `SOFTCAM_OUT` (the folder of `target`), `SOFTCAM_PROFILE` and `SOFTCAM_UNATTENDED` are set for
+    its kernel, so it asks nobody anything. The target appears only when every cell has run.
+
+    Args:
+        source: the notebook; it stays as it is.
+        target: the executed one, in a folder that exists; an older one is replaced.
+        profile: quick, tutorial, laptop or full; None as in `load_profile`.
+        parameters: values put in behind its `parameters` cell; none are needed.
+
+    Raises:
+        UnknownNameError: a profile that does not exist.
+        NotebookFailed: a cell raised; the message says which, and where the half-run notebook is.
+    """
     import papermill
 
-    source = notebook_folder() / f"{name}.ipynb"
+    source, target = Path(source), Path(target)
     half = target.with_suffix(".running.ipynb")
-    environment = {
+    told = {
         "SOFTCAM_OUT": str(target.parent),
-        "SOFTCAM_PROFILE": str(values["profile"]),
+        "SOFTCAM_PROFILE": load_profile(profile).name,
         UNATTENDED: "1",
     }
     try:
-        with _quiet("papermill"), _variables(environment):
+        with _quiet("papermill"), environment(told):
             papermill.execute_notebook(
                 str(source),
                 str(half),
-                parameters=values,
+                parameters=dict(parameters or {}),
                 kernel_name="python3",
                 progress_bar=False,
                 cwd=str(source.parent),
@@ -154,10 +184,12 @@ def _execute(name: str, target: Path, values: dict[str, Any]) -> None:
             )
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(
-            f"notebook {name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}. "
+            f"notebook {source.stem} stopped in cell {error.exec_count}: "
+            f"{error.ename}: {error.evalue}. "
             f"The half-run notebook is {half}; mend the cause and run the same command again."
         ) from error
     os.replace(half, target)
+    return target
 
 
 def _state_digest(name: str, values: dict[str, Any]) -> str:
@@ -176,8 +208,12 @@ def _read_progress(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the kernels that start inside the block."""
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables inside a block, for the kernels that start in it.
+
+    Args:
+        values: name to text; afterwards each is as it was before, or gone.
+    """
     before = {key: os.environ.get(key) for key in values}
     os.environ.update(values)
     try:

@@ -89,6 +89,24 @@ def test_check_fails_on_a_difference_and_writing_mends_it(
     assert nbformat.read(path, 4).cells[0].id == "open-anywhere"
 
 
+def test_a_notebook_whose_writing_breaks_off_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "00_a.ipynb"
+    nbformat.write(book(), path)
+    before = path.read_bytes()
+
+    def full(self: Path, text: str, **options: Any) -> int:
+        with self.open("w", encoding="utf-8") as file:
+            file.write(text[:9])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        anywhere.main([str(path)])
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
 def first_cell(monkeypatch: pytest.MonkeyPatch, folder: Path, here: bool) -> list[list[str]]:
     """Run the cell as on Colab; the commands that it would have run."""
     commands: list[list[str]] = []

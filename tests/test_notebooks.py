@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
 from pathlib import Path
 
 import nbformat
@@ -10,7 +12,7 @@ import pytest
 
 import softcam.notebooks as runner
 from softcam.common import UnknownNameError
-from softcam.notebooks import NotebookFailed, notebook_names, run_notebooks
+from softcam.notebooks import NotebookFailed, execute_notebook, notebook_names, run_notebooks
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PARAMETERS = 'import os\n\nprofile = os.environ.get("SOFTCAM_PROFILE", "tutorial")\nknob = 1'
@@ -55,6 +57,24 @@ def test_a_failed_run_goes_on_where_it_stopped(small: Path) -> None:
     )
     run_notebooks(["00"], profile="quick", parameters={"knob": 5}, out=out, progress=False)
     assert (small / "log").read_text().endswith("first 5\n"), "other parameters, another run"
+
+
+@pytest.mark.notebook
+def test_a_notebook_is_run_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    monkeypatch.setenv("SOFTCAM_OUT", "mine")
+    monkeypatch.delenv("SOFTCAM_UNATTENDED", raising=False)  # our own tests run unattended too
+    source, target = tmp_path / "study.ipynb", tmp_path / "made" / "study.ipynb"
+    names = ("SOFTCAM_OUT", "SOFTCAM_PROFILE", "SOFTCAM_UNATTENDED")
+    write_notebook(source, PARAMETERS, f"[*map(os.environ.get, {names}), os.getcwd(), knob]")
+    before = source.read_bytes()
+    target.parent.mkdir()
+    assert execute_notebook(source, target, profile="quick") == target
+    told = nbformat.read(target, 4).cells[-1].outputs[0].data["text/plain"]
+    assert ast.literal_eval(told) == [str(target.parent), "quick", "1", str(tmp_path), 1]
+    assert os.environ["SOFTCAM_OUT"] == "mine" and "SOFTCAM_UNATTENDED" not in os.environ
+    assert source.read_bytes() == before and list(target.parent.iterdir()) == [target]
 
 
 def test_unknown_words_are_refused_before_anything_runs(small: Path) -> None:
@@ -135,7 +155,7 @@ def test_the_report_names_the_profile_of_each_notebook(
     from softcam.report import write_report
 
     out = small / "out"
-    monkeypatch.setattr(runner, "_execute", lambda name, target, values: target.touch())
+    monkeypatch.setattr(runner, "execute_notebook", lambda source, target, **_: target.touch())
     run_notebooks(["00"], profile="quick", out=out, progress=False)
     run_notebooks(["01"], profile="laptop", out=out, progress=False)
     page = write_report(out).read_text(encoding="utf-8")

@@ -21,6 +21,8 @@ from urllib.parse import quote
 
 import nbformat
 
+from softcam.common import write_text
+
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLE = "SOFTCAM_REPOSITORY"
 BRANCH = "main"
@@ -119,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         stale.append(path)
         if not asked.check:
-            path.write_text(text_of(new), encoding="utf-8", newline="\n")
+            write_text(path, text_of(new))
     for path in stale:
         print("differs:" if asked.check else "written:", path)
     if not where:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import shutil
 from pathlib import Path
@@ -23,6 +24,8 @@ INDEX = """# Small
 
 ![Four squares](figures/a.png)
 
+<!-- IMAGES -->
+
 ```{toctree}
 :glob:
 
@@ -31,6 +34,7 @@ api/index
 notebooks/*
 ```
 """
+EVERY = "Every image on this site is a phantom"
 
 
 @pytest.fixture
@@ -88,6 +92,42 @@ def test_a_failed_build_leaves_the_old_site_and_a_good_one_replaces_it(
     (checkout / "figures" / "a.png").write_bytes(png(9))
     build.build(execute=False)
     assert not (out / "old.html").exists() and (out / "index.html").is_file()
+
+
+def test_the_first_page_says_whose_images_are_shown(checkout: Path) -> None:
+    out = build.build(execute=False).out
+    assert EVERY in (out / "index.html").read_text(encoding="utf-8")
+    source = SOURCES["idrid"]
+    write_record(checkout / "figures" / "a.png", source)
+    build.build(execute=False)
+    said = html.unescape((out / "index.html").read_text(encoding="utf-8"))
+    assert EVERY not in said and f"<li><p>{source.credit}</p></li>" in said
+
+
+def test_the_first_page_of_this_checkout_leaves_that_to_the_build(tmp_path: Path) -> None:
+    index = (ROOT / "docs" / "site" / "index.md").read_text(encoding="utf-8")
+    assert EVERY not in index, "whose images the site shows is not known before it is built"
+    write_text(tmp_path / "index.md", index)
+    build._say_images(tmp_path, {"0": ()})
+    assert EVERY in (tmp_path / "index.md").read_text(encoding="utf-8")
+
+
+def test_a_script_of_ours_that_asks_another_host_stops_the_build(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tab(out: Path) -> Path:
+        write_text(out / "index.html", "<html><body><h1>Explorer</h1></body></html>")
+        write_text(out / "main.js", 'await fetch("https://a.org/model.onnx");\n')
+        write_text(out / "runtime" / "ort.mjs", 'const home = "https://b.org/";\n')
+        return out
+
+    monkeypatch.setattr(tools.tab, "build", tab)
+    write_text(checkout / "docs" / "site" / "_static" / "finder.js", 'import "//c.org/a.js";\n')
+    with pytest.raises(SoftCAMError, match="loaded from another host") as error:
+        build.build(execute=False)
+    assert "tab/main.js: https://a.org/model.onnx" in str(error.value)
+    assert "_static/finder.js: //c.org/a.js" in str(error.value)
+    assert "b.org" not in str(error.value), "the runtime is not ours"
 
 
 def test_a_folder_that_is_no_site_is_left_alone(checkout: Path, tmp_path: Path) -> None:

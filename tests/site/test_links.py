@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from softcam.common import write_text
 from tools.site import links
 
 
@@ -68,6 +71,30 @@ def test_nothing_is_loaded_from_another_host(tmp_path: Path) -> None:
         "e.html: https://a.org/f.css",
         "f.html: https://a.org/p.png",
     ]
+
+
+SCRIPTS = {
+    "import": 'import * as ort from "https://cdn.org/ort.mjs";',
+    "later": "const ort = await import('//cdn.org/ort.mjs');",
+    "fetch": 'await fetch(\n  "HTTP://a.org/model.onnx",\n);',
+    "template": "fetch(`https://${host}/a.json`);",
+    "socket": 'new WebSocket("wss://a.org/")',
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_no_script_of_ours_names_another_host(tmp_path: Path, name: str) -> None:
+    script = tmp_path / "tab" / "main.js"
+    write_text(script, f'import {{ a }} from "./a.js"; // as at https://a.org\n{SCRIPTS[name]}\n')
+    (found,) = links.loaded_from_elsewhere([], tmp_path, [script])
+    assert found.startswith("tab/main.js: "), found
+
+
+def test_the_scripts_of_this_project_name_no_host_and_stay_within() -> None:
+    root = Path(__file__).resolve().parents[2] / "docs"
+    scripts = [*(root / "tab").glob("*.js"), *(root / "site" / "_static").glob("*.js")]
+    assert len(scripts) > 2, "they lie elsewhere now"
+    assert links.loaded_from_elsewhere([], root, scripts) == []
 
 
 def test_every_picture_needs_a_text_and_a_file_name_is_none(tmp_path: Path) -> None:

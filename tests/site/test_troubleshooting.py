@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from softcam.common import SoftCAMError, UnknownNameError, choose
-from tools.site.messages import stands_in, texts_of
+from tests.site.quoted import stands_in, texts_of
 from tools.site.tables import message_sections, read_messages, sort_rows
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,11 +7,9 @@ with an empty `SOFTCAM_DATA`. `shielded.json` beside those says which files that
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,6 @@ import nbformat
 
 from softcam.common import SoftCAMError, project_root, read_json, write_json
 from softcam.data import SOURCES
-from softcam.predictions import UNATTENDED
-from softcam.profiles import load_profile
 
 __all__ = ["Book", "execute_shielded", "find_book", "read_notebook", "why_not"]
 
@@ -144,59 +140,30 @@ def execute_shielded(name: str, profile: str | None, shielded: Path, runs: Path)
     Raises:
         SoftCAMError: a cell raised; the message says where.
     """
-    from softcam.notebooks import notebook_parameters, run_notebooks
+    from softcam.notebooks import (
+        environment,
+        execute_notebook,
+        notebook_parameters,
+        run_notebooks,
+    )
 
     nothing = shielded / "no-data"
     nothing.mkdir(parents=True, exist_ok=True)
     if any(nothing.iterdir()):
         raise SoftCAMError(f"{nothing} must be empty: it stands for a machine without data.")
     made, record = shielded / f"{name}.ipynb", shielded / RECORD
-    with _environment(SOFTCAM_DATA=str(nothing)):
+    with environment({"SOFTCAM_DATA": str(nothing)}):
         if NUMBERED.match(name):
             parameters = {}
             if "configuration" in notebook_parameters(name):
                 parameters["configuration"] = _phantoms_only(runs / "reproduce")
             run_notebooks([name], profile=profile, parameters=parameters, out=shielded)
         else:
-            _run_as_it_is(name, profile, made)
+            source = project_root() / "notebooks" / f"{name}.ipynb"
+            execute_notebook(source, made, profile=profile)
     said = read_json(record) if record.is_file() else {}
     write_json(record, {**said, made.name: _digest(made)})
     return made
-
-
-@contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _run_as_it_is(name: str, profile: str | None, made: Path) -> None:
-    """Run a notebook beside the numbered ones, such as the analysis of the reader study."""
-    import papermill
-
-    source = project_root() / "notebooks" / f"{name}.ipynb"
-    half = made.with_suffix(".running.ipynb")
-    said = {"SOFTCAM_OUT": str(made.parent), UNATTENDED: "1"}
-    said |= {"SOFTCAM_PROFILE": load_profile(profile).name}
-    try:
-        with _environment(**said):
-            papermill.execute_notebook(
-                str(source), str(half), kernel_name="python3", progress_bar=False,
-                cwd=str(source.parent), extra_arguments=["--log-level=CRITICAL"],
-            )  # fmt: skip
-    except papermill.PapermillExecutionError as error:
-        raise SoftCAMError(
-            f"notebook {name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}. "
-            f"The half-run notebook is {half}."
-        ) from error
-    os.replace(half, made)
 
 
 def _phantoms_only(reproductions: Path) -> str:

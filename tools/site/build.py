@@ -72,9 +72,11 @@ def build(
     # The assignments' notebooks are downloads, and looked at as well.
     allowed = pictures.allowed_in_notebooks((laid / "notebooks").rglob("*.ipynb"))
     allowed |= pictures.allowed_on_pages(laid)
-    render(laid, fresh, work / "sphinx")
     if tab:
         allowed |= pictures.allowed_on_pages(tab.parents[1])
+    _say_images(laid, allowed)
+    render(laid, fresh, work / "sphinx")
+    if tab:
         shutil.copytree(tab, fresh / TAB)
         _lead_back(fresh / TAB / "index.html")
     result.pages = checked(fresh, allowed)
@@ -140,6 +142,18 @@ def _say_tab(laid: Path, note: str) -> None:
     write_text(page, page.read_text(encoding="utf-8").replace("<!-- TAB -->", said))
 
 
+def _say_images(laid: Path, allowed: pictures.Allowed) -> None:
+    """Say on the first page whose images the site shows: only the build knows."""
+    page = laid / "index.md"
+    owed = sorted({credit for credits in allowed.values() for credit in credits})
+    drawn = "drawn by the package, so that every lesion is known to the pixel"
+    said = f"*Every image on this site is a phantom: {drawn}.*"
+    if owed:
+        lines = "\n".join(f"- {credit}" for credit in owed)
+        said = f"*The images on this site are phantoms, {drawn}; but for those of*\n\n{lines}"
+    write_text(page, page.read_text(encoding="utf-8").replace("<!-- IMAGES -->", said))
+
+
 def _lead_back(page: Path) -> None:
     """The explorer knows no site around it: put a link to ours above everything."""
     text = page.read_text(encoding="utf-8")
@@ -162,7 +176,7 @@ def checked(out: Path, allowed: pictures.Allowed) -> int:
     pages = links.read_pages(out)
     wrong = {
         "links that lead nowhere": links.broken_links(pages, out),
-        "loaded from another host": links.loaded_from_elsewhere(pages, out),
+        "loaded from another host": links.loaded_from_elsewhere(pages, out, _own_scripts(out)),
         "pictures without a text for those who cannot see them": links.missing_alt(pages, out),
         "pictures that nobody let in": pictures.strangers(out, allowed, _themes()),
         "pictures without their credit on the page": pictures.not_credited(pages, allowed),
@@ -171,6 +185,13 @@ def checked(out: Path, allowed: pictures.Allowed) -> int:
     if lines:
         raise SoftCAMError("the site is not right:\n" + "\n".join(lines))
     return len(pages)
+
+
+def _own_scripts(out: Path) -> list[Path]:
+    """The scripts of a finished site that this project wrote, not its theme or the runtime."""
+    ours = (project_root() / "docs" / "site" / "_static").glob("*.js")
+    found = [out / "_static" / path.name for path in ours]
+    return [*filter(Path.is_file, found), *(out / TAB).glob("*.js")]
 
 
 def _themes() -> list[Path]:

@@ -1,13 +1,15 @@
 """Every link of the finished pages: does its file exist, and the place in it?
 
 Read from the HTML itself, whoever wrote it. Links to other hosts are not followed; but nothing may
-be *loaded* from one: no script, style, font, picture or frame.
+be *loaded* from one: no script, style, font, picture or frame. Of scripts in files, those of this
+project are read, and not what the theme or the explorer's runtime brings.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +19,8 @@ __all__ = ["Page", "broken_links", "loaded_from_elsewhere", "missing_alt", "read
 
 ELSEWHERE = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 IN_STYLE = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", re.IGNORECASE)
+# A text of a script that begins with a host: what is done with it cannot be seen from outside.
+IN_SCRIPT = re.compile(r"[\"'`]\s*((?:(?:https?|wss?):)?//[^\s\"'`/][^\s\"'`]*)", re.IGNORECASE)
 # What a browser fetches by itself. `<a href>` waits for a click, and these links do not load.
 LOADING = {("script", "src"), ("img", "src"), ("source", "src"), ("iframe", "src"),
            ("video", "src"), ("audio", "src"), ("embed", "src"), ("object", "data"),
@@ -117,8 +121,14 @@ def _file(base: Path, name: str) -> Path:
     return path / "index.html" if path.is_dir() else path
 
 
-def loaded_from_elsewhere(pages: list[Page], out: Path) -> list[str]:
-    """`file: address` of everything that a page or a style would fetch from another host."""
+def loaded_from_elsewhere(pages: list[Page], out: Path, scripts: Iterable[Path] = ()) -> list[str]:
+    """`file: address` of everything that a page or a style would fetch from another host.
+
+    Args:
+        pages: the pages of the site.
+        out: the site; every style below it is read.
+        scripts: those of its scripts that may not name another host at all, not even for a link.
+    """
     found = []
     for page in pages:
         for tag, attribute, address in page.links:
@@ -129,6 +139,9 @@ def loaded_from_elsewhere(pages: list[Page], out: Path) -> list[str]:
             address = match.group(1) or match.group(2)
             if ELSEWHERE.match(address):
                 found.append(f"{path.relative_to(out)}: {address}")
+    for path in scripts:
+        for match in IN_SCRIPT.finditer(path.read_text(encoding="utf-8")):
+            found.append(f"{path.relative_to(out)}: {match.group(1)}")
     return sorted(set(found))
 
 

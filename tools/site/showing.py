@@ -114,7 +114,8 @@ def _note(book: Book) -> Any:
         how = f" with profile `{book.profile}`" if book.profile else ""
         day = f" on {book.day}" if book.day else ""
         text = (
-            f":::{{note}}\nExecuted{how}{day}. Every image is a phantom, drawn by the package.\n:::"
+            f":::{{note}}\nExecuted{how}{day}. "
+            "Every image in its outputs is a phantom, drawn by the package.\n:::"
         )
     new = nbformat.v4.new_markdown_cell
     return new(text, id="site-note")  # type: ignore[no-untyped-call]

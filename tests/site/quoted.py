@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["GAP", "stands_in", "texts_of"]
-
 GAP = "…"
 
 
