@@ -34,7 +34,7 @@ function blocks(map, size) {
  *
  * @param rgb bytes of the picture
  * @param map cells, in logits
- * @param limit contribution of a cell at full colour
+ * @param limit image share of a cell at full colour
  * @param look { strength (0 to 1), smooth, colours: 256 x RGB bytes }
  */
 export function composed(rgb, size, map, limit, { strength, smooth, colours }) {

@@ -48,14 +48,14 @@ export function contrast(maps, c, other) {
 /**
  * What the picture puts into each cell: the map without its bias, which every picture gets.
  *
- * The page shows cells, never maps with the bias in them, so that bias + sum of what the cells add
+ * The page shows cells, never maps with the bias in them, so that bias + sum of the image shares
  * is the logit wherever a number stands.
  */
 export function cellsOf(map, bias) {
   return mapped(map, (value) => value - bias);
 }
 
-/** A logit spelled out: what the cells above 0 add, what those below take, and the bias. */
+/** A logit spelled out: the image shares above 0, those below, and the bias. */
 export function parts(cells, bias) {
   const found = { positive: 0, negative: 0, bias, cellsFor: 0, cellsAgainst: 0 };
   for (const value of cells.values) {
@@ -70,8 +70,12 @@ export function parts(cells, bias) {
   return { ...found, logit: found.positive + found.negative + bias };
 }
 
-/** What one of the cells adds to the logit: (A - bias) / number of cells. */
-export function contribution(cells, row, column) {
+/**
+ * The image share of a cell: (A - bias) / number of cells, what the picture adds to the logit there.
+ *
+ * Its contribution, as `Explanation.contributions` has it, is that + bias / number of cells.
+ */
+export function imageShare(cells, row, column) {
   return cells.values[row * cells.width + column] / cells.values.length;
 }
 
@@ -82,7 +86,7 @@ export function cellAt(map, x, y, size) {
 }
 
 /**
- * What a map says of a rectangle { x, y, width, height } in pixels: what its cells add. A cell
+ * What a map says of a rectangle { x, y, width, height } in pixels: its image shares. A cell
  * that is partly inside counts with the share of its area.
  */
 export function regionSum(cells, rectangle, size) {
@@ -96,7 +100,7 @@ export function regionSum(cells, rectangle, size) {
     const down = share(row, cells.height, rectangle.y, rectangle.height);
     for (let column = 0; column < cells.width; column += 1) {
       const across = share(column, cells.width, rectangle.x, rectangle.width);
-      sum += down * across * contribution(cells, row, column);
+      sum += down * across * imageShare(cells, row, column);
     }
   }
   return sum;

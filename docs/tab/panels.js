@@ -1,7 +1,7 @@
 // What the page says beside the picture: numbers as words, tables and bars.
 
 import { find, make } from "./controls.js";
-import { contribution, signed } from "./numbers.js";
+import { imageShare, signed } from "./numbers.js";
 import { regionRows, spelled, strongest } from "./state.js";
 
 const VIEWS = {
@@ -80,12 +80,12 @@ export function showCell(view, cell) {
     return;
   }
   const { cells, bias } = view.drawn;
-  const value = contribution(cells, cell.row, cell.column);
+  const value = imageShare(cells, cell.row, cell.column);
   const own = cells.values[cell.row * cells.width + cell.column];
   const side = value > 0 ? "for" : value < 0 ? "against" : "neither for nor against";
   tell(
     "readout",
-    `Row ${cell.row + 1}, column ${cell.column + 1}: adds ${signed(value, 4)} to ${view.about} (${side}). ` +
+    `Row ${cell.row + 1}, column ${cell.column + 1}: image share ${signed(value, 4)} of ${view.about} (${side}). ` +
       `The map holds ${signed(own + bias)} there; without the bias, ${signed(bias)}, that is ` +
       `${signed(own)}, shared by ${cells.values.length} cells.`,
   );

@@ -29,7 +29,7 @@ export function shapeMap(name, maps, unit, biases) {
 
 /** The maps of an answer after the zero was moved; the biases stay as they are. */
 export function movedMaps(answer, state, model) {
-  const unit = model.limit * answer.maps[0].values.length; // limit: contribution at full colour
+  const unit = model.limit * answer.maps[0].values.length; // limit: image share at full colour
   return moved(answer.maps, shapeMap(state.shape, answer.maps, unit, model.bias), state.g);
 }
 
@@ -95,7 +95,7 @@ export function regionRows(answer, occluded, state, model) {
   return rows;
 }
 
-/** The `count` cells that add most, for or against: { row, column, value } from 1. */
+/** The `count` cells with the largest image shares, for or against: { row, column, value } from 1. */
 export function strongest(cells, count = 5) {
   const { values, width } = cells;
   const order = Array.from(values.keys());

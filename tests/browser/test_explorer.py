@@ -120,6 +120,29 @@ def turned_quarters() -> bytes:
     return buffer.getvalue()
 
 
+COUNT = """
+window.bitmaps = { made: 0, open: 0 };
+const make = window.createImageBitmap.bind(window), close = ImageBitmap.prototype.close;
+window.createImageBitmap = async (...given) => {
+  const made = await make(...given);
+  window.bitmaps.made += 1;
+  window.bitmaps.open += 1;
+  return made;
+};
+ImageBitmap.prototype.close = function () {
+  if (this.width) window.bitmaps.open -= 1;  // a closed one has none
+  return close.call(this);
+};
+"""
+
+
+def bitmaps_made(page: Page) -> int:
+    """How many so far; all but the three layers of the picture must have been let go."""
+    made, kept = page.evaluate("[window.bitmaps.made, window.bitmaps.open]")
+    assert kept <= 3, f"{kept} bitmaps are held for three layers"
+    return int(made)
+
+
 def touch(explorer: Explorer, cells: np.ndarray) -> None:
     """Point, click and go on with the keys; each cell says what Python says."""
     page = explorer.page
@@ -216,20 +239,25 @@ def test_a_reader_explores_on_a_voila_page(project: Path) -> None:
                 answer.url.startswith((url, "data:", "blob:")) or elsewhere.append(answer.url)
             ),
         )
+        page.add_init_script(COUNT)
         page.goto(url, wait_until="commit")
         explorer = Explorer(page)
         explorer.choose("Image", f"{picture.name}: {picture.truth}")
         explorer.choose("Class", "normal")
         touch(explorer, cells)
+        assert (made := bitmaps_made(page)) > 3
         by_keys(explorer)
         by_mouse(explorer)
+        assert bitmaps_made(page) == made, "a region changes no layer"
         page.screenshot(path=project / "voila.png", full_page=True)
         explorer.choose("Read as", "contrast: rather than the runner-up")
+        assert bitmaps_made(page) == made + 1, "only the overlay changed"
         page.get_by_text("logit of normal minus logit of opacity").first.wait_for()
         explorer.choose("Network", "cxr-black-box (lambda1 0)")
         page.get_by_text("This network is a black box").wait_for()
         page.get_by_text("nothing makes the cells of this map add up").wait_for()
         bring_files(explorer)
+        page.wait_for_function("window.bitmaps.open <= 3")
         page.screenshot(path=project / "upload.png", full_page=True)
         assert not elsewhere, "the page asked a server elsewhere"
         assert not [each for each in errors if "Content Security Policy" not in each]

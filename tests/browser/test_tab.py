@@ -275,7 +275,7 @@ def test_on_a_phone(started: Browser, address: str, about: dict[str, Any]) -> No
         wide = phone.evaluate("document.documentElement.scrollWidth")
         assert wide <= 360, f"the page is {wide} px wide on a phone of 360"
         phone.locator("#map").tap()
-        assert re.match(r"Row \d+, column \d+: adds", phone.locator("#readout").inner_text())
+        assert re.match(r"Row \d+, column \d+: image share", phone.locator("#readout").inner_text())
         assert phone.locator("#finger").is_visible(), "no way to draw with a finger"
         phone.get_by_role("button", name="Frame the opacity").tap()
         phone.locator("#region:not(:has-text('…'))").wait_for()

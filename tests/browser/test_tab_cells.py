@@ -71,7 +71,7 @@ def test_a_cell_and_the_sum(call: Call, explanation: Explanation, target: int, g
     cells = np.reshape(line["cells"]["values"], (4, 5)) / 20
     np.testing.assert_allclose(cells, reading.cells, atol=1e-12)
     for row, column in ((0, 0), (2, 3), (3, 4)):  # under the finger
-        found = call("numbers.js", "contribution", line["cells"], row, column)
+        found = call("numbers.js", "imageShare", line["cells"], row, column)
         assert found == pytest.approx(reading.cells[row, column])
     assert line["bias"] == pytest.approx(reading.rest)
     assert line["bias"] + cells.sum() == pytest.approx(reading.value), "bias + sum is no logit"

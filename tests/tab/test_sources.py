@@ -74,3 +74,12 @@ def test_the_page_says_what_a_reader_must_know() -> None:
     said = re.sub(r"<[^>]+>", "", HTML)
     for words in ("not for clinical use", "never leaves your device", "cannot follow"):
         assert words in said
+
+
+def test_the_page_and_the_glossary_mean_the_same_by_their_words() -> None:
+    glossary = text(PAGE.parent / "site" / "glossary.md")
+    assert "\nimage share\n" in glossary and "{term}`contribution` = image share + $b_c" in glossary
+    words = re.sub(r"<[^>]+>", "", HTML)
+    related = "contribution, as the glossary has it, is its image share + bias / number of cells"
+    assert related in words
+    assert words.count("contribution") == 1, "a number without the bias is no contribution"

@@ -1,5 +1,5 @@
-// What a reader does with the picture of `picture.js`: point, drag, and go from cell to cell. What a
-// cell adds is looked up here, so that the readout follows the pointer at once.
+// What a reader does with the picture of `picture.js`: point, drag, and go from cell to cell. The
+// value of a cell is looked up here, so that the readout follows the pointer at once.
 
 const HELP = [
   "Picture: arrow keys go from cell to cell, Enter makes the cell the region, Escape drops it.",
@@ -83,9 +83,10 @@ class Board extends Picture {
   remove() {
     for (const [name, handler] of Object.entries(this.handlers)) this.model.off(name, handler);
     this.resized.disconnect();
+    this.close();
   }
 
-  // What the cell under the pointer, or under the cursor, adds.
+  // The value of the cell under the pointer, or under the cursor.
   say(cell = this.cursor, aloud = false) {
     const [rows, columns] = this.grid;
     let text = this.model.get("hint");

@@ -78,7 +78,8 @@ def put_map(canvas: Any, reading: Reading | None, limit: float, smooth: bool) ->
     canvas.cells = reading.cells.astype(np.float32).tobytes()
     canvas.overlay = png(colours(reading.cells - reading.middle, limit, size))
     canvas.smooth = smooth
-    canvas.unit = " logits" if reading.in_logits else ""
+    share = ", its image share" if reading.exact else ""
+    canvas.unit = f" logits{share}" if reading.in_logits else ""
 
 
 def put_region(canvas: Any, region: Region | None, keep: bool) -> None:

@@ -114,7 +114,7 @@ class Computing:
     ) -> float:
         """The value at full colour that all images and networks share, in logits a cell.
 
-        The 99th percentile of |contribution| over the first images, all classes and networks; and
+        The 99th percentile of |image share| over the first images, all classes and networks; and
         of their contrasts, so that going from one gauge to another keeps the scale.
 
         Args:

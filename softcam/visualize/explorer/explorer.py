@@ -31,7 +31,7 @@ from softcam.visualize.overlay import common_limit
 
 __all__ = ["Explorer", "explore"]
 
-_HINT = "Point at a cell, or go there with the arrow keys, to read what it adds."
+_HINT = "Point at a cell, or go there with the arrow keys, to read its value."
 
 
 def explore(
@@ -112,6 +112,7 @@ class Explorer:
         self.controls.on_part(self._safely(self._on_part))
         upload = make_upload(self._safely(self._on_file), self._say)
         self._drawn: Any = None
+        self._shown = state.snapshot()  # what was last drawn to the end
         self._layout(upload)
         self._draw()
 
@@ -125,8 +126,8 @@ class Explorer:
         self._html = {name: widgets.HTML() for name in names}
         head = widgets.HTML(
             f"{STYLE}<style>{style()}</style><h2>Evidence explorer</h2><p>A logit is the sum of "
-            "what the cells of its map add, and a bias. For teaching and research, not for "
-            "clinical use.</p>"
+            "the image shares of the cells of its map, and a bias. For teaching and research, not "
+            "for clinical use.</p>"
         )
         html, controls = self._html, self.controls
         left = box(self.canvas, html["bar"], controls.looks)
@@ -149,9 +150,17 @@ class Explorer:
             try:
                 act(*given)
             except SoftCAMError as error:
-                self._say(str(error))
+                self._go_back(str(error))
 
         return safe
+
+    def _go_back(self, sentence: str) -> None:
+        """The last page that could be drawn, the fields included, and why it is shown again."""
+        self.state.restore(self._shown)
+        try:
+            self._draw()
+        finally:
+            self._say(sentence)
 
     def _say(self, sentence: str) -> None:
         self._html["message"].value = notice(escape(sentence[:2000]), "bad") if sentence else ""
@@ -199,6 +208,7 @@ class Explorer:
         html["logits"].value = tables.logit_table(state)
         html["answers"].value = tables.region_table(state, state.answers())
         html["cells"].value = tables.top_cells(state, reading)
+        self._shown = state.snapshot()
 
     def _put_layers(self, reading: Reading | None, limit: float) -> None:
         canvas, state, controls = self.canvas, self.state, self.controls

@@ -21,13 +21,16 @@ async function asBitmap(view) {
   return createImageBitmap(new Blob([bytes], { type: "image/png" }));
 }
 
+const LAYERS = ["grey", "colour", "overlay"];
+
 class Picture {
   constructor(model) {
     this.model = model;
     this.cursor = null; // [row, column], of the keys
     this.pointed = null; // likewise, under the pointer
     this.region = null; // [x, y, width, height] in image pixels
-    this.layers = {};
+    this.layers = {}; // bitmaps
+    this.sources = {}; // the bytes that they were decoded from
   }
 
   get size() { return [this.model.get("width"), this.model.get("height")]; }
@@ -37,22 +40,27 @@ class Picture {
     return rows ? [width / columns, height / rows] : [width / 8, height / 8];
   }
 
-  // Fetch the layers of the newest frame, then paint; of several frames the last one counts.
+  // Fetch the layers of the newest frame, then paint; of several frames the last one counts. Only
+  // layers whose bytes were sent anew are decoded; a bitmap that is not needed is let go at once.
   async draw() {
     const frame = this.model.get("frame");
     this.cells = asArray(this.model.get("cells"), Float32Array);
     this.edges = asArray(this.model.get("edges"), Int16Array);
     this.stage.setAttribute("aria-label", this.model.get("label"));
-    const names = ["grey", "colour", "overlay"];
-    let layers;
-    try {
-      layers = await Promise.all(names.map((name) => asBitmap(this.model.get(name))));
-    } catch (error) {
-      this.readout.textContent = `The picture cannot be drawn: ${error.message}`;
+    const views = LAYERS.map((name) => [name, this.model.get(name)]);
+    const sent = views.filter(([name, view]) => view !== this.sources[name]);
+    const decoded = await Promise.allSettled(sent.map(([, view]) => asBitmap(view)));
+    const failed = decoded.find((each) => each.status === "rejected");
+    const stale = this.removed || frame !== this.model.get("frame");
+    if (failed || stale) {
+      for (const each of decoded) each.value?.close();
+      if (!stale) this.readout.textContent = `The picture cannot be drawn: ${failed.reason.message}`;
       return;
     }
-    if (frame !== this.model.get("frame")) return;
-    names.forEach((name, i) => { this.layers[name] = layers[i]; });
+    sent.forEach(([name, view], i) => {
+      this.layers[name]?.close();
+      [this.layers[name], this.sources[name]] = [decoded[i].value, view];
+    });
     this.pointed = null;
     if (this.cursor && (this.cursor[0] >= this.grid[0] || this.cursor[1] >= this.grid[1])) {
       this.cursor = null;
@@ -60,6 +68,12 @@ class Picture {
     this.paint();
     this.say();
     this.stage.dataset.frame = frame; // what a test waits for
+  }
+
+  close() {
+    this.removed = true;
+    for (const each of Object.values(this.layers)) each?.close();
+    this.layers = {};
   }
 
   paint() {

@@ -2,8 +2,9 @@
 
     logit = sum of the cells above 0 + sum of the cells below 0 + bias
 
-A cell's contribution is (A - bias) / (h * w): what the image adds there. The bias is the same in
-every cell whatever the image shows, so it stands apart, and no region can take it away.
+A cell's *image share* is (A - bias) / (h * w): what the image adds there. The bias is the same in
+every cell whatever the image shows, so it stands apart, and no region can take it away. The cell's
+contribution, as `Explanation.contributions` has it, is its image share + bias / (h * w).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Reading:
     """A map of one class over one image.
 
     Attributes:
-        cells: (h, w) float64, what each cell adds; in logits where `in_logits`.
+        cells: (h, w) float64; where `exact` the image shares, in logits where `in_logits`.
         value: what the map is about: the logit, the centred logit, or a difference of two.
         exact: the cells and the bias add up to `value`, as in a SoftCAM they must.
         in_logits: the cells are in logits; the map of another method need not add up all the same.

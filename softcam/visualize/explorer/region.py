@@ -44,7 +44,7 @@ class Region:
         """(h, w) in [0, 1]: the share of each cell's area that lies in the region.
 
         Cell (r, c) is the rectangle from r / h to (r + 1) / h of the height, the same for the
-        width. So a region that cuts a cell in half takes half of its contribution, and the
+        width. So a region that cuts a cell in half takes half of its value, and the
         shares of regions that tile the image add up to 1 in each cell.
 
         Args:

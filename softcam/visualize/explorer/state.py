@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -142,7 +143,7 @@ class State:
         """
         for name in given:
             choose("choice", name, _CHOICES)
-        before = {name: getattr(self, name) for name in _CHOICES}
+        before = self.snapshot()
         try:
             for name in _CHOICES:  # in this order, for the methods depend on the subject
                 if name in given:
@@ -150,9 +151,17 @@ class State:
                     setattr(self, name, given[name])
             self._settle()
         except SoftCAMError:
-            for name, value in before.items():
-                setattr(self, name, value)
+            self.restore(before)
             raise
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that was chosen, brought and asked for; `restore` goes back to it."""
+        return {name: copy(getattr(self, name)) for name in (*_CHOICES, "pictures", "_asked")}
+
+    def restore(self, before: dict[str, Any]) -> None:
+        """Go back to a `snapshot`."""
+        for name, value in before.items():
+            setattr(self, name, copy(value))
 
     def _check(self, name: str, value: Any) -> None:
         counts = {"subject": len(self.subjects), "picture": len(self.pictures)}

@@ -21,6 +21,11 @@ __all__ = ["logit_table", "region_table", "top_cells"]
 
 _MOST_CLASSES = 6
 _TOP = 5  # cells of each sign
+_IMAGE_SHARE = (
+    '<p class="softcam-small">The image share of a cell is what the image adds to the number '
+    "there, without the bias: (A &minus; bias) / number of cells. Its contribution, as the "
+    "glossary has it, is its image share + bias / number of cells.</p>"
+)
 _WIDTH, _HEIGHT = 120, 22  # of a bar, in pixels
 
 
@@ -85,7 +90,7 @@ def region_table(state: State, answers: Answers | None) -> str:
 
 
 def top_cells(state: State, reading: Reading | None) -> str:
-    """The cells that speak most for and against, where they lie and what they add."""
+    """The cells that speak most for and against, where they lie and their values."""
     if reading is None:
         return ""
     cells = reading.cells
@@ -99,10 +104,12 @@ def top_cells(state: State, reading: Reading | None) -> str:
         x, y = column * width / cells.shape[1], row * height / cells.shape[0]
         texts = (row + 1, column + 1, f"{x:.0f}, {y:.0f}", number(float(cells.flat[i])))
         rows.append("<tr>" + "".join(f"<td>{text}</td>" for text in texts) + "</tr>")
-    heads = ["row", "column", "x, y in pixels", "adds" if reading.in_logits else "value"]
-    return _table(
+    value = "image share" if reading.exact else "logits" if reading.in_logits else "value"
+    heads = ["row", "column", "x, y in pixels", value]
+    table = _table(
         f"Highest and lowest cells of {cells.shape[0]} &times; {cells.shape[1]}", heads, rows
     )
+    return table + (_IMAGE_SHARE if reading.exact else "")
 
 
 def _seen(answers: Answers) -> str:

@@ -104,7 +104,8 @@ def colour_bar(limit: float, reading: Reading, shared: bool) -> str:
     middle = reading.middle
     low, high = (f"{middle + each * limit:+.2g}".replace("-", "\u2212") for each in (-1, 1))
     if reading.in_logits:
-        unit, ends, centre = "logits a cell adds", ("against", "for"), "0"
+        unit = "image share of a cell, in logits" if reading.exact else "logits a cell"
+        ends, centre = ("against", "for"), "0"
     else:
         unit, ends, centre = "value of the map, in no unit", ("less", "more"), "0"
     if middle:

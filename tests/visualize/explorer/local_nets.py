@@ -27,6 +27,13 @@ def local_softcam(classes: int = 3, link: Link = "softmax", seed: int = 0) -> So
     return SoftCAM(nn.AvgPool2d(CELL), evidence, normalize, link).eval()
 
 
+def gelu_softcam() -> SoftCAM:
+    """The same with a GELU, which Guided Backprop refuses once it meets it."""
+    net = local_softcam()
+    features = nn.Sequential(nn.AvgPool2d(CELL), nn.GELU())
+    return SoftCAM(features, net.evidence, (MEAN, (0.2, 0.25, 0.5))).eval()
+
+
 def black_box(classes: int = 3) -> BlackBox:
     """A network without maps, but with features."""
     torch.manual_seed(1)

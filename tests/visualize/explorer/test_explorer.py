@@ -16,10 +16,17 @@ from softcam.common import SoftCAMError
 from softcam.visualize.explorer import Explorer, explore
 from softcam.visualize.explorer.canvas import FileParts
 from softcam.visualize.explorer.drawing import edges
-from softcam.visualize.explorer.pictures import MOST_BYTES
+from softcam.visualize.explorer.pictures import MOST_BYTES, Picture
 from softcam.visualize.explorer.region import Region
+from softcam.visualize.explorer.state import MOST_UPLOADS
 from softcam.visualize.explorer.subjects import Subject
-from tests.visualize.explorer.local_nets import CLASSES, black_box, local_softcam, pictures
+from tests.visualize.explorer.local_nets import (
+    CLASSES,
+    black_box,
+    gelu_softcam,
+    local_softcam,
+    pictures,
+)
 
 pytest.importorskip("anywidget")
 
@@ -133,6 +140,56 @@ def test_a_costly_map_shows_what_it_costs_and_a_button(explorer: Explorer) -> No
     assert "65 forward passes" in says(explorer) and explorer.canvas.rows == 0
     field(explorer, "Compute this map").click()
     assert explorer.canvas.rows > 0 and "forward passes" not in says(explorer)
+
+
+def test_a_map_that_is_refused_leaves_the_page_as_it_was() -> None:
+    explorer = explore(gelu_softcam(), pictures()[0].image, classes=CLASSES, progress=False)
+    drag(explorer, 8, 0, 16, 8)
+    page = says(explorer)
+    before = explorer.state.snapshot()
+    field(explorer, "Explainer").value = "guided-backprop"
+    assert "gelu" in says(explorer), "nobody says why"
+    assert field(explorer, "Explainer").value == explorer.state.method == "softcam"
+    assert explorer.state.snapshot() == before
+    assert says(explorer).endswith(page[page.index("is exactly") :]), "other numbers than before"
+    assert "SoftCAM map" in explorer.canvas.label
+    drag(explorer, 0, 0, 8, 8)
+    assert explorer.canvas.region == [0, 0, 8, 8] and "gelu" not in says(explorer), "no way on"
+
+
+def test_a_picture_that_cannot_be_drawn_is_not_kept(
+    explorer: Explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any) -> Any:
+        raise SoftCAMError("not this one")
+
+    for number in range(MOST_UPLOADS):
+        explorer.state.add(Picture(f"own {number}", pictures()[0].image, uploaded=True))
+    field(explorer, "Image").value = 1
+    names = [each.name for each in explorer.state.pictures]
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(buffer, "png")
+    with monkeypatch.context() as patch:
+        patch.setattr("softcam.visualize.explorer.tables.top_cells", refuse)
+        choose_file(explorer, "mine.png", buffer.getvalue())
+        assert "not this one" in says(explorer)
+    assert [each.name for each in explorer.state.pictures] == names and explorer.state.picture == 1
+
+
+def test_a_costly_map_that_is_refused_is_not_asked_for_again(
+    explorer: Explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field(explorer, "Explainer").value = "superpixels"
+
+    def refuse(*given: Any) -> Any:
+        raise SoftCAMError("no room for it")
+
+    monkeypatch.setattr(explorer.state.computing, "maps", refuse)
+    field(explorer, "Compute this map").click()
+    assert "no room for it" in says(explorer) and explorer.state.waits
+    assert not field(explorer, "Compute this map").disabled
+    drag(explorer, 0, 0, 8, 8)
+    assert explorer.canvas.region == [0, 0, 8, 8] and "no room" not in says(explorer)
 
 
 def test_files_are_taken_in_parts_and_bad_ones_only_explained(explorer: Explorer) -> None:

@@ -54,6 +54,24 @@ def test_other_methods_are_not_said_to_add_up() -> None:
     assert "256 forward passes" in words.cost(shown)
 
 
+def test_only_a_softcam_has_image_shares_and_they_are_no_contributions() -> None:
+    for method, head in (
+        ("softcam", "image share"),
+        ("grad-cam", "logits"),
+        ("eigen-cam", "value"),
+    ):
+        shown = state(method=method)
+        reading = shown.reading()
+        assert reading is not None
+        table = tables.top_cells(shown, reading)
+        assert f'<th scope="col">{head}</th>' in table
+        related = (
+            "contribution, as the glossary has it, is its image share + bias / number of cells"
+        )
+        assert (related in plain(table)) == reading.exact, method
+        assert ("image share" in words.colour_bar(1, reading, False)) == reading.exact, method
+
+
 def test_what_grad_cam_leaves_of_a_softcam_is_the_bias() -> None:
     shown = state(method="grad-cam")
     text = plain(words.spelled_out(shown, shown.reading()))
