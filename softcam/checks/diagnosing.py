@@ -144,7 +144,7 @@ def _relation(wrong: list[Outcome]) -> tuple[str, str]:
     if all(same((f,), (k * e,)) and e.size > 1 for (f, e), k in scaled):
         shown = ", ".join(sorted({f"{k:.4g}" for k in factors}))
         return "factor", f"Your result is the right one times a factor ({shown}, by input)."
-    if all(same((f - e.size * 0,), (e + (f - e).mean(),)) and e.size > 1 for f, e in pairs):
+    if all(same((f,), (e + (f - e).mean(),)) and e.size > 1 for f, e in pairs):
         return "offset", "Your result is the right one plus the same number everywhere."
     return "value", "The numbers are wrong."
 

@@ -25,9 +25,18 @@ def recomputed(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np
 
 def forgeries(generator: np.random.Generator) -> Iterator[Forgery]:
     """(kind, what is done to honest maps (B, C, h, w)): each fools one sort of check."""
+    yield "honest maps", lambda maps: maps.clone()
+    yield (
+        "honest maps up to rounding",
+        lambda maps: maps + 1e-5 * normal(generator, *maps.shape).clamp(-3, 3),
+    )
+    yield from _shifts(generator)
+    yield from _paints(generator)
+    yield "other logits", lambda maps: maps * torch.tensor([1.0, 1.4, 0.8])[:, None, None]
 
-    def level(maps: Tensor) -> Tensor:
-        return maps + 1.5
+
+def _shifts(generator: np.random.Generator) -> Iterator[Forgery]:
+    """What is added to all classes alike."""
 
     def common(maps: Tensor) -> Tensor:
         return maps + normal(generator, len(maps), 1, *maps.shape[2:])
@@ -35,6 +44,14 @@ def forgeries(generator: np.random.Generator) -> Iterator[Forgery]:
     def common_zero_mean(maps: Tensor) -> Tensor:
         extra = normal(generator, 1, 1, *maps.shape[2:])
         return maps + extra - extra.mean()
+
+    yield "a map added to all classes", common
+    yield "a zero-mean map added to all classes", common_zero_mean
+    yield "a number added to all cells", lambda maps: maps + 1.5
+
+
+def _paints(generator: np.random.Generator) -> Iterator[Forgery]:
+    """What is painted on one class, its mean 0."""
 
     def paint(maps: Tensor) -> Tensor:
         return _painted(maps, normal(generator, *maps.shape[2:]))
@@ -51,21 +68,12 @@ def forgeries(generator: np.random.Generator) -> Iterator[Forgery]:
         return found
 
     def both(maps: Tensor) -> Tensor:
-        return paint(common(maps))
+        return paint(maps + normal(generator, len(maps), 1, *maps.shape[2:]))
 
-    yield "honest maps", lambda maps: maps.clone()
-    yield (
-        "honest maps up to rounding",
-        lambda maps: maps + 1e-5 * normal(generator, *maps.shape).clamp(-3, 3),
-    )
-    yield "a map added to all classes", common
-    yield "a zero-mean map added to all classes", common_zero_mean
-    yield "a number added to all cells", level
     yield "paint on one class", paint
     yield "paint in the last image only", last_image
     yield "paint that cancels over the batch", cancelling
     yield "both forgeries at once", both
-    yield "other logits", lambda maps: maps * torch.tensor([1.0, 1.4, 0.8])[:, None, None]
 
 
 def _painted(maps: Tensor, pattern: Tensor) -> Tensor:

@@ -7,9 +7,9 @@
         submitted/ID/NAME/    what is handed in goes here
         gradebook.db          nbgrader's
         answers.csv           the numbers of every student of the roster, and the right answers
-        course.json           keys of the hidden inputs, derived from the secret
+        course.json           keys of the hidden inputs, derived from the secret; where that lies
 
-Nothing of it belongs in a repository; `runs/` is ignored by git.
+Only its owner can read the folder. Nothing of it belongs in a repository; git ignores `runs/`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import glob
 import io
 import json
 import logging
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,6 @@ from softcam.common import (
     hides_bar,
     project_root,
     runs_root,
-    write_json,
     write_text,
 )
 from softcam.course import grader
@@ -102,7 +103,9 @@ def build(
     for problem in drift():
         log.warning("notebooks/assignments has drifted: %s; seal the sources again.", problem)
     students = read_roster(roster) if roster else []
-    return build_from(sources, key, students, course_folder(out), progress=progress)
+    return build_from(
+        sources, key, students, course_folder(out), closed=[secret], progress=progress
+    )
 
 
 def build_from(
@@ -111,13 +114,36 @@ def build_from(
     students: Sequence[Student],
     root: Path,
     *,
+    closed: Sequence[str | Path] = (),
     progress: bool = True,
 ) -> Path:
-    """The bundle of sources that are open already; as `build`."""
+    """The bundle of sources that are open already; as `build`.
+
+    `closed` are files that no submission may read while it is graded.
+    """
     if glob.escape(str(root)) != str(root):
         raise SoftCAMError(f"nbgrader cannot work in {root}: take a path without any of * ? [ ].")
     with alone(root):
-        return _build(sources, secret, students, root, progress)
+        _write_private(root / COURSE_FILE, _course_record(sources, secret, closed))
+        return _build(sources, students, root, progress)
+
+
+def _course_record(sources: Mapping[str, str], secret: bytes, closed: Sequence[str | Path]) -> str:
+    """What grading needs to know, and the grader's process alone."""
+    variants = {name: derive(secret, "hidden inputs", name) for name in sources}
+    places = [str(Path(place).resolve()) for place in closed]
+    return json.dumps({"variants": variants, "closed": places}, indent=2, sort_keys=True) + "\n"
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that at no time anybody else can read; atomically."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -130,7 +156,7 @@ def alone(root: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(root / ".lock", timeout=0):
             yield
     except Timeout:
@@ -140,16 +166,11 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def _build(
-    sources: Mapping[str, str],
-    secret: bytes,
-    students: Sequence[Student],
-    root: Path,
-    progress: bool,
+    sources: Mapping[str, str], students: Sequence[Student], root: Path, progress: bool
 ) -> Path:
-    for folder in ("submitted", SCRATCH):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    variants = {name: derive(secret, "hidden inputs", name) for name in sources}
-    write_json(root / COURSE_FILE, {"variants": variants}).chmod(0o600)
+    for folder in ("submitted", SCRATCH, "source"):
+        (root / folder).mkdir(exist_ok=True)
+    (root / "source").chmod(0o700)  # the folder of the course may have been there, and open
     write_text(root / "nbgrader_config.py", CONFIG)
     models = project_root() / "data" / "checkpoints"
     if models.is_dir():
@@ -165,7 +186,7 @@ def _build(
     if students:
         bar = tqdm(students, "answer key", disable=hides_bar(progress))
         rows = [row for student in bar for row in _answers(sources, student.id)]
-        write_text(root / "answers.csv", _table(rows)).chmod(0o600)
+        _write_private(root / "answers.csv", _table(rows))
     return root
 
 

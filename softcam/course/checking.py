@@ -121,15 +121,21 @@ def _right_for(name: str, answer: Any, student: str, session: Session | None) ->
 
 @contextlib.contextmanager
 def _kept_warnings(notes: list[str]) -> Iterator[None]:
-    """Warnings and stderr of the block as notes: nbgrader takes any word on stderr for an error."""
+    """Warnings and stderr of the block as notes, also where it fails.
+
+    nbgrader takes any word on stderr for an error.
+    """
     said = io.StringIO()
-    with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stderr(said):
-        warnings.simplefilter("default")
-        yield
-    words = [f"{each.category.__name__}: {each.message}" for each in caught]
-    text = "\n".join(dict.fromkeys([*words, *said.getvalue().splitlines()]))  # each line once
-    if text:
-        notes.append(f"While it ran: {text[:MOST_WARNINGS]}")
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stderr(said):
+            warnings.simplefilter("default")
+            yield
+    finally:
+        words = [f"{each.category.__name__}: {each.message}" for each in caught]
+        text = "\n".join(dict.fromkeys([*words, *said.getvalue().splitlines()]))  # each line once
+        if text:
+            notes.append(f"While it ran: {text[:MOST_WARNINGS]}")
 
 
 def _shown(failed: CheckFailed, notes: list[str], session: Session | None) -> CheckFailed:

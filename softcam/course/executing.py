@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -89,29 +90,31 @@ class _Guarded(_Execute):
 
     @contextlib.contextmanager
     def setup_kernel(self, **kwargs: Any) -> Iterator[None]:
-        """A kernel that has entered the guard before the first cell of the student."""
-        environment = clean_environment(self._course() / SCRATCH)
-        with (
-            tempfile.TemporaryDirectory(prefix="softcam-graded-") as temporary,
-            super().setup_kernel(env=environment, **kwargs),
-        ):
-            self._enter(temporary)
-            yield
+        """A kernel that has entered the guard before the first cell of the student.
+
+        Its project folder is a copy that goes with it: what one submission writes, no other reads.
+        """
+        with tempfile.TemporaryDirectory(prefix="softcam-graded-") as temporary:
+            project = Path(temporary) / "project"
+            shutil.copytree(self._course() / SCRATCH, project)
+            with super().setup_kernel(env=clean_environment(project), **kwargs):
+                self._enter(temporary)
+                yield
 
     def _course(self) -> Path:
         return Path(self.parent.parent.coursedir.root).resolve()
 
     def _enter(self, temporary: str) -> None:
         folder = self._course()
+        course = read_json(folder / COURSE_FILE)
         self._seal = secrets.token_hex(16)
         number = int(self._named["assignment"].partition("_")[0])
         words = {
             "assignment": number,
             "student": self._named["student"],
-            "variant": read_json(folder / COURSE_FILE)["variants"][self._named["assignment"]],
-            "course": str(folder),
+            "variant": course["variants"][self._named["assignment"]],
+            "closed": [str(folder), *course["closed"]],
             "temporary": temporary,
-            "free": [str(folder / SCRATCH)],
             "check_seconds": self.check_seconds,
             "seal": self._seal,
         }

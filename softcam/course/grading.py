@@ -31,7 +31,7 @@ from softcam.common import (
 )
 from softcam.course import grader
 from softcam.course.bundle import alone, course_folder
-from softcam.course.receiving import own_files, place_notebook
+from softcam.course.placing import file_key, own_files, place_notebook
 from softcam.course.roster import check_id
 from softcam.course.settings import COURSE_FILE
 
@@ -166,18 +166,24 @@ def _one(root: Path, name: str, student: str, resume: bool) -> Graded:
     started = time.perf_counter()
     try:
         check_id(student, str(folder.parent))
-        place_notebook(folder, name)
+        place_notebook(folder, name, root / "placed" / name / f"{student}.json")
         key = _state_digest(root, name, folder)
         if resume and state.is_file() and read_json(state)["digest"] == key:
             return _from_state(read_json(state))
         state.unlink(missing_ok=True)
         grader.autograde(root, name, student)
         grader.feedback(root, name, student)
+        parts = _parts(root, name, student)
+        seconds = round(time.perf_counter() - started, 2)
+        graded = Graded(student, name, parts, seconds)
+        write_json(state, {**asdict(graded), "digest": key})
     except (SoftCAMError, OSError) as error:
         return Graded(student, name, problem=str(error))
-    seconds = round(time.perf_counter() - started, 2)
-    graded = Graded(student, name, _parts(root, name, student), seconds)
-    write_json(state, {**asdict(graded), "digest": key})
+    except (
+        Exception
+    ) as error:  # nobody has foreseen it, and the others shall be graded all the same
+        log.debug("%s of %s", name, student, exc_info=True)
+        return Graded(student, name, problem=f"{type(error).__name__}: {error}")
     return graded
 
 
@@ -188,7 +194,7 @@ def _state_file(root: Path, name: str, student: str) -> Path:
 def _state_digest(root: Path, name: str, folder: Path) -> str:
     released = (root / "release" / name / f"{name}.ipynb").read_bytes()
     variant = read_json(root / COURSE_FILE)["variants"][name]
-    contents = [part for path in own_files(folder) for part in (path.name, path.read_bytes())]
+    contents = [part for path in own_files(folder) for part in (path.name, file_key(path))]
     return digest(released, variant, *contents)
 
 

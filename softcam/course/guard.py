@@ -1,7 +1,7 @@
 """What a student's code may not do while it is graded. No sandbox.
 
 An audit hook (PEP 578) refuses sockets, new processes, files written outside the working folder,
-and files of the course read by the submission of one student. It stops accidents and what an
+and, for reading, files of the course, secrets and sealed solutions. It stops accidents and what an
 exercise has no use for. Code that is out to get around it can (ctypes, a library in C): whoever
 grades work of people they do not trust needs a container or a machine for it.
 
@@ -14,7 +14,7 @@ import multiprocessing.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ CHANGES = (
     "os.chown", "os.truncate", "os.utime", "shutil.move", "shutil.rmtree",
 )  # fmt: skip
 READS = ("os.listdir", "os.scandir", "sqlite3.connect")
+SECRETS = (".secret", "solutions.sealed")  # how names of files end that no submission may read
+TESTS = Path(__file__).resolve().parents[2] / "tests" / "course"  # a secret and solutions lie there
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -49,17 +51,20 @@ class Places:
 
     Attributes:
         free: folders that may be read and written.
-        closed: a folder of which nothing else may be read.
+        closed: files, and folders of which nothing else may be read.
     """
 
     free: tuple[str, ...]
-    closed: str
+    closed: tuple[str, ...]
 
     def may_write(self, path: str) -> bool:
         return path == os.devnull or any(_within(path, folder) for folder in self.free)
 
     def may_read(self, path: str) -> bool:
-        return not _within(path, self.closed) or self.may_write(path)
+        closed = path.lower().endswith(SECRETS) or any(
+            _within(path, place) for place in self.closed
+        )
+        return not closed or self.may_write(path)
 
 
 def enter(
@@ -67,9 +72,8 @@ def enter(
     assignment: int,
     student: str,
     variant: str,
-    course: str,
+    closed: Sequence[str],
     temporary: str,
-    free: tuple[str, ...] = (),
     check_seconds: float = CHECK_SECONDS,
     seal: str = "",
     megabytes: int = MEGABYTES,
@@ -79,9 +83,8 @@ def enter(
 
     Args:
         assignment, student, variant, check_seconds, seal: as in `Session`.
-        course: the folder of the course, which the submission may not read.
-        temporary: folder for its temporary files.
-        free: further folders that it may read and write, besides its own.
+        closed: the folder of the course, and other places that the submission may not read.
+        temporary: folder for its temporary files, which it may read and write besides its own.
         megabytes: memory it may take on top of what it has now.
         most_words: characters that a cell may print.
     """
@@ -93,8 +96,9 @@ def enter(
     setattr(multiprocessing.util, "spawnv_passfds", _no_process)  # noqa: B010
     _prepare_shell(assignment, most_words)
     limit_memory(megabytes)
-    own = tuple(str(Path(folder).resolve()) for folder in (os.getcwd(), temporary, *free))
-    sys.addaudithook(_hook(Places(own, str(Path(course).resolve()))))
+    own = tuple(str(Path(folder).resolve()) for folder in (os.getcwd(), temporary))
+    shut = tuple(str(Path(place).resolve()) for place in (*closed, str(TESTS)))
+    sys.addaudithook(_hook(Places(own, shut)))
 
 
 def _no_process(*arguments: Any) -> int:

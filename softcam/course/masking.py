@@ -70,6 +70,7 @@ def mask(assignment: int) -> tuple[str, ...]:
         _names.setdefault(module, set()).add(name)
         if isinstance(value, ModuleType):
             _modules.add(value.__name__)
+            _objects.update({id(each): key for key, each in _made_in(value)})
         elif callable(value):
             _objects[id(value)] = name
     for loaded in [name for name in sys.modules if _ours(name)]:
@@ -99,6 +100,15 @@ def _resolve(full: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise SoftCAMError(f"a task wants {full} masked, which does not exist.") from error
+
+
+def _made_in(module: ModuleType) -> list[tuple[str, Any]]:
+    """The functions and classes that a module defines, which other modules may show as well."""
+    return [
+        (key, each)
+        for key, each in vars(module).items()
+        if callable(each) and getattr(each, "__module__", "") == module.__name__
+    ]
 
 
 def _ours(name: str) -> bool:

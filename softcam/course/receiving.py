@@ -8,14 +8,13 @@ student wrote. What had to be mended stands in a cell on top, so that the feedba
 from __future__ import annotations
 
 import copy
-import filecmp
 import functools
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from softcam.common import SoftCAMError, write_text
+from softcam.common import SoftCAMError
+from softcam.course.placing import MOST_BYTES, own_files, remarks
 
 if TYPE_CHECKING:
     from nbconvert.exporters import NotebookExporter as _Exporter
@@ -23,17 +22,12 @@ else:
     _Exporter = object  # nbconvert is slow to import; `submission_exporter` puts both together
 
 __all__ = [
-    "MOST_BYTES",
     "MOST_TEXT",
     "content",
     "mended",
-    "own_files",
-    "place_notebook",
-    "remarks",
     "submission_exporter",
 ]
 
-MOST_BYTES = 20_000_000  # of a notebook file, pictures and all
 MOST_CELLS = 2000
 MOST_TEXT = 500_000  # characters in all cells together; the page of feedback colours each of them
 Notebook = dict[str, Any]  # or a cell of one
@@ -45,51 +39,6 @@ class Plain(NamedTuple):
     kind: str
     text: str
     grade_id: str
-
-
-def place_notebook(folder: Path, name: str) -> None:
-    """See to it that a submission's folder holds `NAME.ipynb`.
-
-    A single notebook under another name is taken for the one that was asked for. Where there is
-    none, or there are several and none has the name, an empty file takes its place, which is
-    graded as such. Nothing is changed or removed.
-    """
-    wanted = folder / f"{name}.ipynb"
-    if wanted.exists() or wanted.is_symlink():  # a folder, say, or a link: `content` refuses it
-        return
-    others = _others(folder, name)
-    if len(others) == 1:
-        shutil.copyfile(others[0], wanted)
-    else:
-        write_text(wanted, "")
-
-
-def own_files(folder: Path) -> list[Path]:
-    """The notebooks of a folder that are files of its own, and no links to somewhere else."""
-    inside = folder.resolve()
-    found = [path for path in folder.glob("*.ipynb") if path.is_file()]
-    return sorted(path for path in found if path.resolve().is_relative_to(inside))
-
-
-def remarks(folder: Path, name: str) -> list[str]:
-    """What is to be said about the other notebooks in a submission's folder."""
-    wanted, others = folder / f"{name}.ipynb", _others(folder, name)
-    listed = ", ".join(path.name for path in others)
-    if wanted not in own_files(folder):
-        return []
-    if not others:
-        rest = ", ".join(sorted(path.name for path in folder.iterdir() if path != wanted)[:5])
-        words = f"Handed in: {rest}. A notebook that could be read is not among it."
-        return [words] if rest and not wanted.stat().st_size else []
-    if not wanted.read_bytes().strip():
-        return [f"None of the notebooks {listed} is called {wanted.name}, so none was graded."]
-    if len(others) == 1 and filecmp.cmp(wanted, others[0], shallow=False):
-        return [f"{listed} was graded under the name {wanted.name}, which was asked for."]
-    return [f"Only {wanted.name} was graded, and not {listed}."]
-
-
-def _others(folder: Path, name: str) -> list[Path]:
-    return [path for path in own_files(folder) if path.name != f"{name}.ipynb"]
 
 
 def mended(text: str, release: Notebook, notes: list[str] | None = None) -> Notebook:

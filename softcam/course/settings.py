@@ -24,8 +24,8 @@ __all__ = [
 ]
 
 COURSE = "softcam"
-COURSE_FILE = "course.json"  # of a bundle: the key of the hidden inputs of each assignment
-SCRATCH = "scratch"  # of a bundle: the project folder of the students' processes
+COURSE_FILE = "course.json"  # of a bundle: keys of the hidden inputs, and what is not to be read
+SCRATCH = "scratch"  # of a bundle: what the project folder of each student's process begins with
 STUB = '# Your answer here, instead of the next line.\nraise NotImplementedError("to be written")'
 CELL_SECONDS, NOTEBOOK_SECONDS = 60, 300
 

@@ -55,7 +55,7 @@ enter(
     assignment=1,
     student="ada",
     variant="00ff",
-    course=str(COURSE),
+    closed=[str(COURSE), str(OUTSIDE / "key.txt")],
     temporary=tempfile.mkdtemp(dir=OUTSIDE.parent),
     check_seconds=1,
     megabytes=1000,
@@ -126,6 +126,11 @@ attempt("link", run(f"import os; os.symlink({str(OUTSIDE)!r}, 'door')"))
 attempt("read-outside", run(f"open({str(OUTSIDE / 'kept.txt')!r}).read()"))
 attempt("gradebook", run(f"import sqlite3; sqlite3.connect({str(COURSE / 'gradebook.db')!r})"))
 attempt("solutions", run(f"open({str(COURSE / 'source' / 'secret.txt')!r})"))
+attempt("secret", run(f"open({str(OUTSIDE / 'my.secret')!r}).read()"))
+attempt("named-secret", run(f"open({str(OUTSIDE / 'key.txt')!r}).read()"))
+SEALED = Path(__file__).parents[2] / "notebooks" / "assignments" / "solutions.sealed"
+attempt("sealed-file", run(f"open({str(SEALED)!r}).read()"))
+attempt("tests", run(f"open({str(Path(__file__).with_name('submissions.py'))!r}).read()"))
 attempt("others-work", run("import os; os.listdir('../..')"))
 attempt("memory", hungry)
 

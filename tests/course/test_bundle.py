@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ pytest.importorskip("nbgrader")
 pytest.importorskip("cryptography")
 
 from softcam.checks import check, numbers, tasks  # noqa: E402
-from softcam.common import SoftCAMError  # noqa: E402
+from softcam.common import SoftCAMError, read_json  # noqa: E402
 from softcam.course import build, grader  # noqa: E402
-from softcam.course.bundle import _answers, _plain, alone, build_from  # noqa: E402
+from softcam.course.bundle import _answers, _plain, _write_private, alone, build_from  # noqa: E402
 from softcam.course.grading import grade  # noqa: E402
 
 Rows = list[dict[str, str]]
@@ -62,6 +63,7 @@ def test_a_bundle_of_all_six_with_a_roster(
     out = tmp_path / "a course"
     root = build(tmp_path / "secret", roster=roster, out=out, progress=False)
     assert ("can be worked out" in caplog.text) == public
+    assert read_json(root / "course.json")["closed"] == [str((tmp_path / "secret").resolve())]
     assert sorted(path.stem for path in root.glob("release/*/*.ipynb")) == sorted(sources)
     with (root / "answers.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -74,6 +76,32 @@ def test_a_bundle_of_all_six_with_a_roster(
         }
     with pytest.raises(SoftCAMError, match="nothing to grade"):
         grade(out=root, progress=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files as on POSIX")
+def test_what_is_secret_is_so_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    usual = os.replace
+
+    def watched(source: str, target: str | Path) -> None:
+        seen.append(os.stat(source).st_mode & 0o777)
+        usual(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    _write_private(tmp_path / "answers.csv", "42")
+    assert seen == [0o600] and (tmp_path / "answers.csv").read_text(encoding="utf-8") == "42"
+    assert (tmp_path / "answers.csv").stat().st_mode & 0o777 == 0o600
+    monkeypatch.undo()
+    new, open_before = tmp_path / "new", tmp_path / "open"
+    open_before.mkdir(mode=0o755)
+    for root in (new, open_before):
+        build_from({}, b"a secret of this test", [], root, closed=["my.key"], progress=False)
+        assert (root / "source").stat().st_mode & 0o777 == 0o700
+        assert (root / "course.json").stat().st_mode & 0o777 == 0o600
+    assert new.stat().st_mode & 0o777 == 0o700
+    assert read_json(new / "course.json")["closed"] == [str(Path("my.key").resolve())]
 
 
 def test_nobody_builds_while_somebody_grades(tmp_path: Path) -> None:

@@ -119,6 +119,35 @@ def test_one_that_cannot_be_graded_does_not_stop_the_others(
     assert fake.asked == ["bob"]
 
 
+@pytest.mark.parametrize("where", ["_parts", "autograde"])
+def test_what_nobody_has_foreseen_does_not_stop_the_others(
+    course: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    place = grading if where == "_parts" else grader
+    usual = getattr(place, where)
+
+    def odd(root: Path, name: str, student: str) -> object:
+        if student == "bob":
+            raise KeyError("cells")
+        return usual(root, name, student)
+
+    monkeypatch.setattr(place, where, odd)
+    graded = {each.student: each for each in grade(out=course, progress=False)}
+    assert graded["bob"].problem == "KeyError: 'cells'" and graded["dan"].points == 0
+    assert {each.student for each in graded.values() if not each.problem} == {"ada", "cyd", "dan"}
+
+
+def test_a_second_hand_in_under_a_wrong_name_is_graded(course: Path, fake: Fake) -> None:
+    folder = course / "submitted" / "bob" / NAME
+    (folder / f"{NAME}.ipynb").rename(folder / "mine.ipynb")
+    again(course)
+    fake.asked = []
+    (folder / "mine.ipynb").write_text("[]", encoding="utf-8")
+    again(course)
+    assert fake.asked == ["bob"]
+    assert (folder / f"{NAME}.ipynb").read_text(encoding="utf-8") == "[]"
+
+
 def test_a_folder_with_an_odd_name_does_not_stop_the_others(course: Path, fake: Fake) -> None:
     for name in ("Zoë M", "a*", "__MACOSX", ".trash"):
         hand_in(course, name, "{}")

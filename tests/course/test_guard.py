@@ -24,6 +24,8 @@ def tries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for folder in (own, course / "source", outside):
         folder.mkdir(parents=True)
     (outside / "kept.txt").write_text("kept", encoding="utf-8")
+    for name in ("my.secret", "key.txt"):
+        (outside / name).write_text("the instructor's", encoding="utf-8")
     (course / "source" / "secret.txt").write_text("solution", encoding="utf-8")
     paths = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
@@ -35,7 +37,11 @@ def tries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (outside / "kept.txt").is_file() and not list(outside.glob("[mn]*"))
+    assert (
+        (outside / "kept.txt").is_file()
+        and not list(outside.glob("[mn]o*"))
+        and not list(outside.glob("new*"))
+    )
     found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -122,6 +128,11 @@ def test_files_outside_are_left_alone(tries: dict[str, str], name: str) -> None:
 @pytest.mark.parametrize("name", ["gradebook", "solutions", "others-work"])
 def test_the_course_cannot_be_read(tries: dict[str, str], name: str) -> None:
     assert "which belongs to the course" in tries[name], tries[name]
+
+
+@pytest.mark.parametrize("name", ["secret", "named-secret", "sealed-file", "tests"])
+def test_secrets_and_sealed_solutions_cannot_be_read(tries: dict[str, str], name: str) -> None:
+    assert tries[name].startswith("PermissionError: refused while grading: reading"), tries[name]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts on Linux only")

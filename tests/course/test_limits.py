@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+import warnings
 
 import pytest
 
+from softcam.checks import CheckFailed
 from softcam.common import SoftCAMError
 from softcam.course import check
 from softcam.course.checking import wrapped
@@ -17,12 +20,31 @@ from softcam.course.settings import needs_extra
 
 
 def test_a_path_that_begins_alike_is_another_folder() -> None:
-    places = Places(free=("/c/autograded/ada",), closed="/c")
+    places = Places(free=("/c/autograded/ada",), closed=("/c",))
     assert refuse("open", ("/c/autograded/ada2/x", "w", os.O_WRONLY), places)
     assert not refuse("open", ("/c/autograded/ada/x", "w", os.O_WRONLY), places)
     assert refuse("open", ("/c/x", "r", os.O_RDONLY), places)
     assert not refuse("open", ("/cc/x", "r", os.O_RDONLY), places)
     assert not refuse("open", (3, "w", os.O_WRONLY), places)  # a descriptor that is open already
+
+
+def test_secrets_are_closed_wherever_they_lie() -> None:
+    places = Places(free=("/c/autograded/ada",), closed=("/c", "/home/key"))
+    for path in ("/home/key", "/home/my.secret", "/home/MY.SECRET", "/x/solutions.sealed"):
+        assert refuse("open", (path, "r", os.O_RDONLY), places), path
+    assert not refuse("open", ("/home/keys", "r", os.O_RDONLY), places)
+    assert not refuse("open", ("/c/autograded/ada/my.secret", "r", os.O_RDONLY), places)
+
+
+def test_warnings_are_said_also_where_a_check_fails() -> None:
+    def cam(features: object, weight: object) -> object:
+        warnings.warn("deprecated, they say", stacklevel=1)
+        print("loud", file=sys.stderr)
+        raise ValueError("not today")
+
+    with pytest.raises(CheckFailed) as caught:
+        check("cam", cam, student="ada")
+    assert "deprecated, they say" in str(caught.value) and "loud" in str(caught.value)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGALRM is there on POSIX only")

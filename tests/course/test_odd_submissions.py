@@ -13,6 +13,13 @@ from softcam.course import grader  # noqa: E402
 from tests.course.submissions import ALL, NAME, POINTS, Course  # noqa: E402
 
 pytestmark = pytest.mark.slow
+PLANT = """import os
+from pathlib import Path
+
+planted = Path(os.environ["SOFTCAM_ROOT"], "data", "checkpoints", "planted.safetensors")
+print("there before" if planted.exists() else "its own folder")
+planted.parent.mkdir(parents=True, exist_ok=True)
+planted.write_text("mine")"""
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +29,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory, sources: dict[str, str]) -> Co
     made.desk.hand_in("broken", _broken(made))
     made.desk.hand_in("hanging", _hanging(made), file="final version (2).ipynb")
     made.desk.hand_in("loud", _loud(made))
+    made.desk.hand_in("neighbour", _planting(made))
     made.desk.hand_in("torn", '{"cells": [{"cell_type": "co')
     for file in ("one.ipynb", "two.ipynb"):
         made.desk.hand_in("two", made.desk.filled("two"), file=file)
@@ -89,6 +97,8 @@ def _loud(course: Course) -> dict[str, object]:
         "open('../stolen.txt', 'w')",
         "import subprocess; subprocess.run(['true'])",
         "import os; print('leaked', os.environ['MY_TOKEN'])",
+        "open('../../../scratch/planted.txt', 'w')",
+        PLANT,
     ]
     book = course.desk.filled(
         "loud",
@@ -102,6 +112,14 @@ def _loud(course: Course) -> dict[str, object]:
     for code in tries:
         cell = {"cell_type": "code", "metadata": {}, "source": code, "outputs": []}
         book["cells"].append({**cell, "execution_count": None})
+    return dict(book)
+
+
+def _planting(course: Course) -> dict[str, object]:
+    """Nothing but a file in the project folder, where another submission puts it as well."""
+    book = course.desk.filled("neighbour")
+    cell = {"cell_type": "code", "metadata": {}, "source": PLANT, "outputs": []}
+    book["cells"] = [{**cell, "execution_count": None}]
     return dict(book)
 
 
@@ -128,7 +146,8 @@ def _careless(course: Course) -> None:
 
 
 def test_no_odd_file_is_left_ungraded(odd: Course) -> None:
-    known = {"broken", "careless", "faker", "hanging", "linked", "loud", "torn", "two"}
+    known = {"broken", "careless", "faker", "hanging", "linked", "loud", "neighbour"}
+    known |= {"torn", "two"}
     assert set(odd.graded) == known
     assert not any(each.problem for each in odd.graded.values())
 
@@ -180,6 +199,13 @@ def test_a_check_that_was_replaced_gives_no_points(odd: Course) -> None:
     assert odd.graded["faker"].points == 0, odd.desk.outputs("faker")
     assert odd.mistakes("faker")["cam"] == odd.mistakes("faker")["upsample"] == "NoReceipt"
     assert "has not said that it passed" in odd.desk.feedback("faker")
+
+
+def test_no_submission_leaves_anything_for_a_later_one(odd: Course) -> None:
+    assert "its own folder" in odd.desk.outputs("loud")
+    assert "its own folder" in odd.desk.outputs("neighbour")
+    assert "planted.txt, outside the folder of the submission" in odd.desk.outputs("loud")
+    assert not list((odd.root / "scratch").rglob("planted*"))
 
 
 def test_what_lies_around_right_answers_costs_nothing(odd: Course) -> None:

@@ -11,15 +11,8 @@ import pytest
 
 pytest.importorskip("nbgrader")
 
-from softcam.course.receiving import (  # noqa: E402
-    MOST_BYTES,
-    MOST_TEXT,
-    content,
-    mended,
-    own_files,
-    place_notebook,
-    remarks,
-)
+from softcam.course.placing import MOST_BYTES, own_files, place_notebook  # noqa: E402
+from softcam.course.receiving import MOST_TEXT, content, mended  # noqa: E402
 
 Book = dict[str, Any]
 
@@ -164,35 +157,6 @@ def test_lines_may_come_as_a_list() -> None:
     assert taken(mended(json.dumps(book), RELEASE))["f"] == "def f():\n    return 3"
 
 
-def test_a_notebook_under_another_name_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "1_first (2).ipynb").write_text("{}", encoding="utf-8")
-    place_notebook(tmp_path, "1_first")
-    assert (tmp_path / "1_first.ipynb").read_text(encoding="utf-8") == "{}"
-    assert "1_first (2).ipynb was graded" in remarks(tmp_path, "1_first")[0]
-
-
-def test_of_two_notebooks_the_one_with_the_name_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "1_first.ipynb").write_text("{}", encoding="utf-8")
-    (tmp_path / "old.ipynb").write_text("[]", encoding="utf-8")
-    place_notebook(tmp_path, "1_first")
-    assert (tmp_path / "1_first.ipynb").read_text(encoding="utf-8") == "{}"
-    assert "and not old.ipynb" in remarks(tmp_path, "1_first")[0]
-
-
-def test_of_two_notebooks_with_other_names_none_is_taken(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.ipynb").write_text("{}", encoding="utf-8")
-    place_notebook(tmp_path, "1_first")
-    assert (tmp_path / "1_first.ipynb").read_text(encoding="utf-8") == ""
-    assert "a.ipynb, b.ipynb is called 1_first.ipynb" in remarks(tmp_path, "1_first")[0]
-
-
-def test_what_was_handed_in_instead_is_named(tmp_path: Path) -> None:
-    (tmp_path / "work.zip").write_bytes(b"PK")
-    place_notebook(tmp_path, "1_first")
-    assert "Handed in: work.zip." in remarks(tmp_path, "1_first")[0]
-
-
 @pytest.mark.parametrize("kind", ["folder", "link", "dangling", "large"])
 def test_what_is_no_file_of_its_own_is_not_read(tmp_path: Path, kind: str) -> None:
     folder, outside = tmp_path / "handed-in", tmp_path / "solution.ipynb"
@@ -206,7 +170,7 @@ def test_what_is_no_file_of_its_own_is_not_read(tmp_path: Path, kind: str) -> No
             file.truncate(MOST_BYTES + 1)
     else:
         path.symlink_to(outside if kind == "link" else tmp_path / "nowhere")
-    place_notebook(folder, "1_first")
+    place_notebook(folder, "1_first", tmp_path / "placed.json")
     notes: list[str] = []
     assert content(path, notes) == "" and len(notes) == 1
     words = {"folder": "a folder or the like", "large": "more than 20"}.get(kind, "a link to")
@@ -241,9 +205,3 @@ def test_no_more_text_is_taken_than_a_page_can_show() -> None:
 def test_an_old_format_is_named() -> None:
     old = {"nbformat": 3, "worksheets": [{"cells": []}]}
     assert "nbformat 3" in said(mended(json.dumps(old), RELEASE))
-
-
-def test_an_empty_folder_gets_an_empty_file(tmp_path: Path) -> None:
-    place_notebook(tmp_path, "1_first")
-    assert (tmp_path / "1_first.ipynb").read_text(encoding="utf-8") == ""
-    assert remarks(tmp_path, "1_first") == []

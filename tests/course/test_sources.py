@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from softcam.common import SoftCAMError, UnknownNameError
 from softcam.course.sources import assignment_number, cells_of, notebook, solutions
 
 NAME = "1_cam_by_hand"
+CHECKOUT = Path(__file__).parents[2]
 
 
 def script(**change: str) -> str:
@@ -119,3 +122,15 @@ def test_a_part_in_words_is_graded_by_a_person() -> None:
     assert cell["cell_type"] == "markdown" and graded["grade"] and graded["solution"]
     assert graded["points"] == written.points and not graded["locked"]
     assert textwrap.dedent(cell["source"]).startswith("### BEGIN SOLUTION")
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_the_minutes_are_those_of_the_tasks_wherever_they_are_said(number: int) -> None:
+    minutes = sum(task.minutes for task in tasks(number))
+    points = sum(task.points for task in tasks(number))
+    (book,) = (CHECKOUT / "notebooks" / "assignments").glob(f"{number}_*.ipynb")
+    assert f"**Minutes.** About {minutes}." in book.read_text(encoding="utf-8")
+    lines = (CHECKOUT / "docs" / "instructors.md").read_text(encoding="utf-8").splitlines()
+    (row,) = (line for line in lines if re.match(rf"\| {number} [A-Z]", line))
+    cells = [cell.strip() for cell in row.split("|")]
+    assert (cells[2], cells[3].split(",")[0]) == (str(minutes), str(points)), row
