@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONDITIONS",
-    "MEASURES",
     "compare_conditions",
     "read_sheets",
     "reader_measures",
@@ -40,7 +39,6 @@ __all__ = [
 ]
 
 CONDITIONS = ("none", "own", "other")
-MEASURES = ("accuracy", "confidence", "over-reliance")
 PAIRS = (("own", "none"), ("other", "none"), ("own", "other"))
 SHEET = ["reader", "position", "case", "answer", "confidence"]
 MOST_SURE = 5

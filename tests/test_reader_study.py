@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from softcam.common import SoftCAMError
 from softcam.predictions import UNATTENDED
@@ -160,19 +161,49 @@ sheets = {0!r}
 """
 
 
+def hand_out(book: nbformat.NotebookNode) -> int:
+    """Switch the hand-out on, as a reader does; the number of its cell."""
+    (place,) = [n for n, cell in enumerate(book.cells) if "hand_out = False" in cell.source]
+    cell = book.cells[place]
+    cell.source = cell.source.replace("hand_out = False", "hand_out = True")
+    return place
+
+
+@pytest.mark.notebook
+def test_the_notebook_hands_out_sheets_and_never_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFTCAM_OUT", str(tmp_path))
+    monkeypatch.setenv(UNATTENDED, "1")
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    place = hand_out(book)
+    book.cells = book.cells[: place + 1]
+    parameters = next(cell for cell in book.cells if "readers = 12" in cell.source)
+    parameters.source = parameters.source.replace("readers = 12", "readers = 1")
+    book.cells.append(nbformat.v4.new_code_cell(book.cells[place].source))
+    with pytest.raises(CellExecutionError, match="may hold answers"):
+        NotebookClient(book, timeout=300).execute()
+    assert book.cells[place].outputs and not book.cells[place + 1].outputs[0].get("text")
+    (sheet,) = (tmp_path / "reader-study").glob("*.csv")
+    rows = pd.read_csv(sheet)
+    assert len(rows) == 24 and rows.answer.isna().all(), "every case once, to be filled in"
+    assert (tmp_path / "figures" / f"reader-study-{sheet.stem}.png").is_file()
+
+
 @pytest.mark.notebook
 @pytest.mark.parametrize("filled", [False, True])
 def test_the_notebook_runs_with_sheets_and_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filled: bool
 ) -> None:
-    """It has no number, so nbval does not run it."""
+    """It has no number, so nbval does not run it. A second run may still say `hand_out = True`."""
     monkeypatch.setenv("SOFTCAM_OUT", str(tmp_path))
     monkeypatch.setenv("SOFTCAM_PROFILE", "quick")
     monkeypatch.setenv(UNATTENDED, "1")
     book = nbformat.read(NOTEBOOK, as_version=4)
     (place,) = [n for n, cell in enumerate(book.cells) if "plan = study_plan" in cell.source]
     if filled:
-        code = FILLED.format(str(tmp_path / "sheets"))
+        code = FILLED.format(str(tmp_path / "reader-study"))  # where the hand-out writes its own
+        hand_out(book)
         book.cells.insert(place + 1, nbformat.v4.new_code_cell(code))
     book.cells.append(nbformat.v4.new_code_cell("print(who, len(answers))"))
     NotebookClient(book, timeout=300).execute()

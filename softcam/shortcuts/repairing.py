@@ -99,15 +99,8 @@ def repair(
         SoftCAMError: options that do not fit together.
         UnknownNameError: a mask that the data do not have.
     """
-    if (weight > 0) != bool(avoid) or not 0 <= weight < float("inf"):
-        raise SoftCAMError(
-            f"weight is {weight} and avoid names {list(avoid)}: expected a weight > 0 and the "
-            "masks to avoid, or neither."
-        )
     config = TrainConfig(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, augment=FLIP)
-    steps = len(data) // batch_size
-    if not steps:
-        raise SoftCAMError(f"{len(data)} images do not fill one batch of {batch_size}: lower it.")
+    steps = _steps(data, config, avoid, weight)
     mended = copy.deepcopy(model).train()
     optimizer = build_optimizer(config, mended)
     with tqdm(total=epochs * steps, desc="repair", leave=False, disable=hides_bar(progress)) as bar:
@@ -119,16 +112,35 @@ def repair(
                 images, masks = _batch(data, rows, avoid, margin, (seed, epoch, step, STREAM))
                 labels = torch.from_numpy(data.labels[rows])
                 loss = _loss(mended, images, labels, masks, weight)
-                if not torch.isfinite(loss):
-                    raise TrainingDiverged(
-                        f"the repair diverged in epoch {epoch}, batch {step}: the loss is not a "
-                        f"number. Try a lower lr (now {lr:g}) or weight (now {weight:g})."
-                    )
+                _check_finite(loss, f"epoch {epoch}, batch {step}", lr, weight)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 bar.update()
     return mended.eval()
+
+
+def _steps(data: ImageSet, config: TrainConfig, avoid: Sequence[str], weight: float) -> int:
+    """Batches in an epoch, once the options are found to fit together."""
+    if (weight > 0) != bool(avoid) or not 0 <= weight < float("inf"):
+        raise SoftCAMError(
+            f"weight is {weight} and avoid names {list(avoid)}: expected a weight > 0 and the "
+            "masks to avoid, or neither."
+        )
+    steps = len(data) // config.batch_size
+    if not steps:
+        raise SoftCAMError(
+            f"{len(data)} images do not fill one batch of {config.batch_size}: lower it."
+        )
+    return steps
+
+
+def _check_finite(loss: Tensor, where: str, lr: float, weight: float) -> None:
+    if not torch.isfinite(loss):
+        raise TrainingDiverged(
+            f"the repair diverged in {where}: the loss is not a number. Try a lower lr (now "
+            f"{lr:g}) or weight (now {weight:g})."
+        )
 
 
 def _batch(
