@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from softcam.data import ImageSet
 
-__all__ = ["load_items", "make_items", "save_items", "serve_game", "show_game", "write_game"]
+__all__ = [
+    "load_items", "make_items", "save_items", "serve_game", "show_game", "write_cell", "write_game",
+]  # fmt: skip
 
 _IDLE = 900  # seconds after which the kernel of a page without its browser ends
 _STREAM = 72  # of the choice of images
@@ -143,17 +145,26 @@ def write_game(
         "from softcam.layerwise.page import show_game\n\n"
         f"show_game({str(folder)!r}, manage={manage})"
     )
+    return write_cell(folder / "game.ipynb", "game", code)
+
+
+def write_cell(path: Path, name: str, code: str) -> Path:
+    """Write a notebook of one cell, which Voila shows as a page; returns its path.
+
+    Args:
+        path: of the notebook; one that is there is replaced.
+        name: the id of the cell.
+        code: what it runs.
+    """
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    cell: dict[str, object] = {"cell_type": "code", "id": "game", "metadata": {}, "outputs": []}
+    cell: dict[str, object] = {"cell_type": "code", "id": name, "metadata": {}, "outputs": []}
     cell |= {"execution_count": None, "source": code}
     notebook: dict[str, object] = {
         "nbformat": 4,
         "nbformat_minor": 5,
         "metadata": {"kernelspec": kernel},
     }
-    notebook |= {"cells": [cell]}
-    page = folder / "game.ipynb"
-    return write_json(page, notebook)
+    return write_json(path, {**notebook, "cells": [cell]})
 
 
 def show_game(folder: str | Path, *, manage: bool = False, session: str | None = None) -> None:

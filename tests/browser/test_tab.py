@@ -6,7 +6,6 @@ import base64
 import gzip
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +18,10 @@ from softcam.data.geometry import Geometry
 from softcam.data.images import read_image
 from softcam.data.phantoms import PhantomOptions, draw_scene, render
 from softcam.metrics.causal import evidence_on
-from tests.browser.pages import browser, needs
+from tests.browser.conftest import DESK
 from tests.tab.pictures import write_bad, write_good
 from tests.tab.reading import (
     as_opened,
-    built,
     choose,
     model_of,
     numbers,
@@ -41,33 +39,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 FIELDS = ("x", "y", "width", "height")
-DESK = {"viewport": {"width": 1280, "height": 900}}
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(tmp_path_factory.mktemp("tab") / "site")
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Browser]:
-    with browser(needs()) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
-    with folder_served(site) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def page(started: Browser, address: str) -> Iterator[Page]:
-    """One page for all tests on a desk; it must end without an error or a foreign request."""
-    with watched(started, address, **DESK) as opened:
-        opened.goto(address)
-        shown(opened)
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from softcam.common import read_json
-from tests.browser.pages import browser, needs
+from tests.browser.conftest import DESK
 from tests.tab.pictures import write_good
-from tests.tab.reading import built, choose, model_of, pixels, shown, table, with_parts
-from tests.tab.serving import LONG, folder_served, watched
+from tests.tab.reading import choose, model_of, pixels, shown, table, with_parts
+from tests.tab.serving import LONG, watched
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
-DESK = {"viewport": {"width": 1280, "height": 900}}
 FIELDS = ("x", "y", "width", "height")
 DROP = """([files]) => {
   const carried = new DataTransfer();
@@ -31,32 +30,6 @@ DROP = """([files]) => {
   const event = new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true });
   return document.querySelector("h1").dispatchEvent(event); // false: the page takes it itself
 }"""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(tmp_path_factory.mktemp("tab") / "site")
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Browser]:
-    with browser(needs()) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
-    with folder_served(site) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def page(started: Browser, address: str) -> Iterator[Page]:
-    """One page for all tests in which nothing is missing; it must end without a complaint."""
-    with watched(started, address, **DESK) as opened:
-        opened.goto(address)
-        shown(opened)
-        yield opened
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,34 +12,16 @@ import torch
 from softcam.evidence import Explanation
 from softcam.visualize.explorer.reading import Reading, read_explanation
 from softcam.visualize.explorer.region import Region
-from tests.browser.pages import browser, needs
-from tests.browser.test_tab_numbers import CALL, as_maps
-from tests.tab.serving import folder_served, watched
-from tools.tab.runtime import PAGE
+from tests.browser.test_tab_numbers import as_maps
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    pass
 
 pytestmark = pytest.mark.slow
 Call = Callable[..., Any]
 SIZE, CLASSES = 40, 3
 GAUGES = ("raw", "centred", "contrast")
 HALF_A_CELL = Region(3, 5, 11, 7)  # it cuts cells of 8 x 10 pixels
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    chromium = needs()
-    with folder_served(PAGE) as address, browser(chromium) as started:
-        with watched(started, address) as opened:
-            opened.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-            opened.goto(f"{address}runtime-licence.txt")
-            yield opened
-
-
-@pytest.fixture(scope="module")
-def call(page: Page) -> Call:
-    return lambda file, name, *values: page.evaluate(CALL, [file, name, list(values)])
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,42 +15,12 @@ from PIL import Image
 from softcam.data.geometry import Geometry
 from softcam.evidence import Explanation
 from softcam.metrics.causal import evidence_on
-from tests.browser.pages import browser, needs
-from tests.tab.serving import folder_served, watched
-from tools.tab.runtime import PAGE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.slow
 Call = Callable[..., Any]
-
-# Calls a function of a module.
-CALL = """async ([file, name, values]) => {
-  const module = await import(`/${file}`);
-  const plain = (found) => ArrayBuffer.isView(found) ? Array.from(found)
-    : Array.isArray(found) ? found.map(plain)
-    : found && typeof found === "object"
-      ? Object.fromEntries(Object.entries(found).map(([key, each]) => [key, plain(each)])) : found;
-  return plain(module[name](...values));
-}"""
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """A page beside the modules, so that they can be imported."""
-    chromium = needs()
-    with folder_served(PAGE) as address, browser(chromium) as started:
-        with watched(started, address) as opened:
-            opened.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-            opened.goto(f"{address}runtime-licence.txt")
-            yield opened
-
-
-@pytest.fixture(scope="module")
-def call(page: Page) -> Call:
-    """`call(file, function, *values)` in Chromium; typed arrays come back as lists."""
-    return lambda file, name, *values: page.evaluate(CALL, [file, name, list(values)])
 
 
 def as_maps(maps: torch.Tensor) -> list[dict[str, Any]]:
@@ -181,7 +151,7 @@ SIZES = [(96, 96), (97, 211), (300, 96), (40, 50), (301, 403), (95, 96), (193, 9
 
 
 @pytest.mark.parametrize("height, width", SIZES)
-def test_pictures_become_small_exactly_as_in_python(page: Page, height: int, width: int) -> None:
+def test_pictures_become_small_exactly_as_in_python(beside: Page, height: int, width: int) -> None:
     rgb = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
     rgba = np.dstack([rgb, np.full((height, width), 255, np.uint8)])
     expected = Geometry(height, width, 96).image(rgb)
@@ -191,7 +161,7 @@ def test_pictures_become_small_exactly_as_in_python(page: Page, height: int, wid
       const read = (top, rows) => bytes.subarray(top * width * 4, (top + rows) * width * 4);
       return btoa(String.fromCharCode(...squared(read, height, width, 96, 64)));
     }"""
-    answer = base64.b64decode(page.evaluate(code, [in_text(rgba.tobytes()), height, width]))
+    answer = base64.b64decode(beside.evaluate(code, [in_text(rgba.tobytes()), height, width]))
     found = np.frombuffer(answer, np.uint8).reshape(96, 96, 3)
     np.testing.assert_array_equal(found, expected)
 
@@ -219,18 +189,18 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("kind, options", KINDS)
 def test_the_size_is_read_before_a_picture_is_decoded(
-    page: Page, kind: str, options: dict[str, Any]
+    beside: Page, kind: str, options: dict[str, Any]
 ) -> None:
-    found = sniffed(page, "sniff", encoded(kind, **options))
+    found = sniffed(beside, "sniff", encoded(kind, **options))
     assert (found["kind"].upper(), found["width"], found["height"]) == (kind, 60, 50)
 
 
-def sniffed(page: Page, name: str, data: bytes) -> Any:
+def sniffed(beside: Page, name: str, data: bytes) -> Any:
     code = """async ([name, text]) => {
       const [header, { bytesOf }] = [await import("/header.js"), await import("/draw.js")];
       return header[name](bytesOf(text));
     }"""
-    return page.evaluate(code, [name, in_text(data)])
+    return beside.evaluate(code, [name, in_text(data)])
 
 
 REFUSED = {
@@ -245,9 +215,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_what_cannot_be_read_is_said_before_it_is_decoded(page: Page, words: str) -> None:
-    assert words in sniffed(page, "refusal", REFUSED[words])
+def test_what_cannot_be_read_is_said_before_it_is_decoded(beside: Page, words: str) -> None:
+    assert words in sniffed(beside, "refusal", REFUSED[words])
 
 
-def test_what_can_be_read_is_not_refused(page: Page) -> None:
-    assert sniffed(page, "refusal", encoded("JPEG")) == ""
+def test_what_can_be_read_is_not_refused(beside: Page) -> None:
+    assert sniffed(beside, "refusal", encoded("JPEG")) == ""

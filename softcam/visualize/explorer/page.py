@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from softcam.common import SoftCAMError, write_json
+from softcam.common import SoftCAMError
+from softcam.layerwise.page import write_cell
 
 __all__ = ["show_explorer", "write_explorer"]
 
@@ -23,15 +24,7 @@ def write_explorer(path: str | Path, models: Sequence[str], **given: Any) -> Pat
         "from softcam.visualize.explorer.page import show_explorer\n\n"
         f"show_explorer({', '.join(words)})"
     )
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    cell: dict[str, object] = {"cell_type": "code", "id": "explorer", "metadata": {}, "outputs": []}
-    cell |= {"execution_count": None, "source": code}
-    notebook: dict[str, object] = {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {"kernelspec": kernel},
-    }
-    return write_json(path, {**notebook, "cells": [cell]})
+    return write_cell(Path(path), "explorer", code)
 
 
 def show_explorer(
