@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from softcam import to_softcam
 from softcam.backbones import build_net
+from softcam.blocks import marks
 from softcam.common import SoftCAMError
 from softcam.coverage import (
     Row,
@@ -24,7 +25,7 @@ from softcam.coverage import (
 )
 from softcam.coverage.architecture import build, forward_ratio, two_classes
 from softcam.coverage.spatial import has_spatial_map
-from softcam.coverage.table import BEGIN, END
+from softcam.coverage.table import BLOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "docs" / "coverage.csv"
@@ -151,22 +152,22 @@ def test_totals_by_hand() -> None:
 
 def test_the_block_of_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"above\n\n{BEGIN}\nold\n{END}\n\nbelow\n", encoding="utf-8")
+    begin, end = marks(BLOCK)
+    page.write_text(f"above\n\n{begin}\nold\n{end}\n\nbelow\n", encoding="utf-8")
     table, _ = write_tables(tmp_path, ROWS)
     once = refresh(page, table).read_text(encoding="utf-8")
     assert once.startswith("above\n\n") and once.endswith("\n\nbelow\n")
     assert totals(ROWS) in once and "old" not in once
     assert refresh(page, table).read_text(encoding="utf-8") == once
     kept = tmp_path / "docs" / "kept.csv"
-    page.write_text(f"{BEGIN}{END}", encoding="utf-8")
+    page.write_text(f"{begin}{end}", encoding="utf-8")
     assert totals(ROWS) in refresh(page, kept, table).read_text(encoding="utf-8")
     assert kept.read_text() == table.read_text()
     with pytest.raises(SoftCAMError, match="no coverage table"):
         refresh(page, kept, page)
     assert kept.read_text() == table.read_text(), "the old one is kept"
-    for text in ("no markers", f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}", f"{BEGIN}{END}{END}"):
-        with pytest.raises(SoftCAMError, match="needs the markers"):
-            insert_block(text, ROWS)
+    with pytest.raises(SoftCAMError, match="needs the markers"):
+        insert_block("no markers", ROWS)
 
 
 def test_the_readme_shows_the_committed_table() -> None:

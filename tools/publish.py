@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from softcam.blocks import with_block
 from softcam.common import SoftCAMError, atomic_path, runs_root, write_text
 from softcam.reproduce.deviations import refresh_deviations
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- reproduction: begin -->", "<!-- reproduction: end -->"
+BLOCK = "reproduction"
 TABLES = (
     "claims.csv", "selection.csv", "specification-shares.csv", "paper-against-ours.csv",
     "deviations.csv", "failed.csv", "times.csv",
@@ -36,7 +37,7 @@ def publish(name: str, root: Path = ROOT) -> list[Path]:
     """Write everything; return the files.
 
     Raises:
-        SoftCAMError: the reproduction is not finished, or a page lacks the markers.
+        SoftCAMError: the reproduction is not finished, or a page lacks the marks.
     """
     folder = runs_root() / "reproduce" / name
     lacking = [each for each in (*TABLES, *LARGE, "claims.md") if not (folder / each).is_file()]
@@ -56,13 +57,9 @@ def publish(name: str, root: Path = ROOT) -> list[Path]:
 
 
 def refresh_readme(readme: Path, tables: Path, name: str) -> Path:
-    """Put what the tables say between the markers."""
+    """Put what the tables say into the block `reproduction`."""
     text = readme.read_text("utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SoftCAMError(f"{readme} needs the markers {BEGIN} and {END}, in this order.")
-    return write_text(readme, f"{before}{BEGIN}\n\n{readme_block(tables, name)}\n\n{END}{after}")
+    return write_text(readme, with_block(text, BLOCK, readme_block(tables, name), page=readme))
 
 
 def readme_block(tables: Path, name: str) -> str:

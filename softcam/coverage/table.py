@@ -9,12 +9,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from softcam.blocks import with_block
 from softcam.common import SoftCAMError, write_text
 from softcam.coverage.architecture import CONVERTED, LIBRARIES, Row
 
-__all__ = ["BEGIN", "END", "insert_block", "read_table", "refresh", "totals", "write_tables"]
+__all__ = ["BLOCK", "insert_block", "read_table", "refresh", "totals", "write_tables"]
 
-BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
+BLOCK = "coverage"
 KINDS = (*CONVERTED, "none", "failed")
 NAMED = 5  # so many are named in a sentence; more are counted
 HEADINGS = (
@@ -106,26 +107,19 @@ def _largest(rows: list[Row]) -> list[str]:
 
 
 def insert_block(page: str, rows: Iterable[Row]) -> str:
-    """`page` with the totals between its two markers, `BEGIN` and `END`.
+    """`page` with the totals in its block `coverage`.
 
     Raises:
-        SoftCAMError: the page does not have both markers, once each and in this order.
+        SoftCAMError: the page does not have both marks of the block, once each and in this order.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise SoftCAMError(
-            f"the page needs the markers {BEGIN} and {END}, once each and in this order: put them "
-            "where the totals are to stand."
-        )
-    return f"{before}{BEGIN}\n\n{totals(rows)}\n\n{END}{after}"
+    return with_block(page, BLOCK, totals(rows))
 
 
 def refresh(page: str | Path, table: str | Path, new: str | Path | None = None) -> Path:
     """Bring the totals in a Markdown file up to date with a `coverage.csv`.
 
     Args:
-        page: with the markers.
+        page: with both marks of the block.
         table: the one that is kept beside it.
         new: takes the place of `table` first.
     """

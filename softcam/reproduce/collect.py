@@ -73,10 +73,15 @@ def judge(folder: Path, *, progress: bool) -> None:
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
-    """Draw the paper's figures from the tables of a folder; returns the files."""
-    from softcam.visualize.paper import draw_all
+    """Draw the paper's figures from the tables of a folder; returns the files.
 
-    return [*draw_all(folder, out), *draw_specification(folder, out)]
+    What an earlier drawing of the same folder left, and this one does not draw, is removed.
+    """
+    from softcam.visualize.paper import draw_all, drop_stale_figures
+
+    made = [*draw_all(folder, out), *draw_specification(folder, out)]
+    drop_stale_figures(out, folder, [path.stem for path in made])
+    return made
 
 
 def draw_specification(folder: Path, out: Path) -> list[Path]:

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
+from softcam.blocks import marks
 from softcam.common import SoftCAMError, UnknownNameError
 from softcam.reproduce.deviations import (
-    BEGIN,
+    BLOCK,
     COLUMNS,
-    END,
     Effect,
     Measured,
     Trap,
@@ -70,7 +70,8 @@ def test_the_table_keeps_what_was_wrong_and_what_was_not_measured() -> None:
 
 def test_a_page_is_refreshed_between_its_markers(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before {BEGIN} stale {END} after", encoding="utf-8")
+    begin, end = marks(BLOCK)
+    page.write_text(f"before {begin} stale {end} after", encoding="utf-8")
     traps = read_traps(TRAPS)
     table = deviations_table(traps, {"wrap-patches": [Measured(0.5, 0.4, 0.6, 7, "images", "d")]})
     csv = tmp_path / "deviations.csv"
@@ -83,7 +84,7 @@ def test_a_page_is_refreshed_between_its_markers(tmp_path: Path) -> None:
         read_deviations(tmp_path)[["id", "measured", "agrees"]],
         table[["id", "measured", "agrees"]],
     )
-    page.write_text(f"{END} {BEGIN}", encoding="utf-8")
+    page.write_text(f"{end} {begin}", encoding="utf-8")
     with pytest.raises(SoftCAMError, match="markers"):
         refresh_deviations(page, csv, TRAPS)
 

@@ -7,16 +7,15 @@ beside the other; a wrong prediction stays and is called wrong.
 
 from __future__ import annotations
 
-from softcam.reproduce.deviations.page import BEGIN, END, refresh_deviations, traps_in_words
+from softcam.reproduce.deviations.page import BLOCK, refresh_deviations, traps_in_words
 from softcam.reproduce.deviations.reading import read_traps
 from softcam.reproduce.deviations.records import AGREES, Effect, Measured, Trap
 from softcam.reproduce.deviations.writing import COLUMNS, read_deviations, write_deviations
 
 __all__ = [
     "AGREES",
-    "BEGIN",
+    "BLOCK",
     "COLUMNS",
-    "END",
     "Effect",
     "Measured",
     "Trap",

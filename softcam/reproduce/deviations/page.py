@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from softcam.common import SoftCAMError, write_text
+from softcam.blocks import with_block
+from softcam.common import write_text
 from softcam.reproduce.deviations.reading import read_traps
 from softcam.reproduce.deviations.records import AGREES, NOT_HERE, Effect, Trap
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BEGIN", "END", "page_of", "refresh_deviations", "traps_in_words"]
+__all__ = ["BLOCK", "page_of", "refresh_deviations", "traps_in_words"]
 
-BEGIN, END = "<!-- deviations: begin -->", "<!-- deviations: end -->"
+BLOCK = "deviations"
 _PREDICTED = "| what | predicted |\n|---|---|"
 _HEAD = "| what | predicted | measured | on | agrees |\n|---|---|---|---|---|"
 _TITLES = {
@@ -35,31 +36,24 @@ def page_of(traps: Sequence[Trap], table: pd.DataFrame, name: str) -> str:
 def refresh_deviations(
     page: str | Path, table: str | Path | None = None, file: str | Path | None = None
 ) -> Path:
-    """Bring the part of a page between `BEGIN` and `END` up to date.
+    """Bring the block `deviations` of a page up to date.
 
     Args:
-        page: a Markdown file with both markers.
+        page: a Markdown file with both marks of the block.
         table: a deviations.csv; None leaves out what was measured.
         file: the predictions; None takes those of the checkout.
 
     Raises:
-        SoftCAMError: the page does not have both markers, once each and in this order, or there
+        SoftCAMError: the page does not have both marks, once each and in this order, or there
             is no such table.
     """
     from softcam.reproduce.deviations.writing import read_deviations
 
     page = Path(page)
     text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise SoftCAMError(
-            f"{page} needs the markers {BEGIN} and {END}, once each and in this order: put them "
-            "where the table is to stand."
-        )
     found = None if table is None else read_deviations(table)
     block = traps_in_words(read_traps(file), found)
-    return write_text(page, f"{before}{BEGIN}\n\n{block}\n\n{END}{after}")
+    return write_text(page, with_block(text, BLOCK, block, page=page))
 
 
 def traps_in_words(traps: Sequence[Trap], table: pd.DataFrame | None) -> str:

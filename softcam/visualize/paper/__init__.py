@@ -31,7 +31,7 @@ from softcam.visualize.paper.maps import (
 from softcam.visualize.paper.panel import draw_panel, panel_numbers
 from softcam.visualize.paper.path import draw_path, path_caption, path_numbers
 from softcam.visualize.paper.printed import draw_table, latex, markdown
-from softcam.visualize.paper.save import ShownImage, save_paper_figure
+from softcam.visualize.paper.save import ShownImage, drop_stale_figures, save_paper_figure
 from softcam.visualize.paper.shapes import architecture_numbers, stages
 from softcam.visualize.paper.tables import TABLES, table_numbers
 
@@ -56,6 +56,7 @@ __all__ = [
     "draw_panel",
     "draw_path",
     "draw_table",
+    "drop_stale_figures",
     "in_order",
     "latex",
     "look_of",

@@ -8,12 +8,14 @@ alternative text, and credit and licence of every image shown. The same inputs g
 from __future__ import annotations
 
 import hashlib
+import logging
 import platform
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
 
     from softcam.data.registry import Source
 
-__all__ = ["ShownImage", "save_paper_figure"]
+log = logging.getLogger(__name__)
+
+__all__ = ["ShownImage", "drop_stale_figures", "save_paper_figure"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,54 @@ def save_paper_figure(
     return out / f"{name}.png"
 
 
+def drop_stale_figures(out: str | Path, folder: str | Path, drawn: Iterable[str]) -> list[str]:
+    """Remove the figures that were made from a folder's tables before and are not drawn any more.
+
+    Figures from other tables stay, and so does a file that somebody has changed since.
+
+    Args:
+        out: where the figures and their manifest are.
+        folder: of the tables.
+        drawn: the names of the figures that the tables give now.
+
+    Returns:
+        The names of the figures that are gone.
+    """
+    out = Path(out).expanduser().absolute()
+    manifest, kept = out / MANIFEST, set(drawn)
+    if not manifest.is_file():
+        return []
+    with _locked(manifest):
+        entries = read_json(manifest)
+        stale = {
+            name: entry
+            for name, entry in entries.items()
+            if name not in kept and _within(entry["inputs"], Path(folder), out)
+        }
+        for name, entry in stale.items():
+            for file, sum_then in entry["files"].items():
+                if (out / file).is_file() and _digest(out / file) == sum_then:
+                    (out / file).unlink()
+            log.info("%s: %s is not drawn any more and was removed", out, name)
+        if stale:
+            write_json(manifest, {n: each for n, each in entries.items() if n not in stale})
+    return sorted(stale)
+
+
+def _within(inputs: Iterable[str], folder: Path, out: Path) -> bool:
+    """Whether there are inputs, as a manifest names them, and all are files of a folder.
+
+    Outside of the project a name is all there is: it counts for the folder's own figures only.
+    """
+    real, root = folder.resolve(), project_root()
+    if real.is_relative_to(root):
+        here = [real.relative_to(root).as_posix()]
+    else:
+        here = ["."] if out.resolve().is_relative_to(real) else []
+    parents = {PurePosixPath(name).parent.as_posix() for name in inputs}
+    return bool(parents) and parents <= set(here)
+
+
 def _pictures(figure: Figure, stem: Path, alt: str, share: str) -> list[Path]:
     """Both pictures, without a date, so that they change only with what they show."""
     png, pdf = (stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "pdf"))
@@ -151,12 +203,17 @@ def _numbers(table: pd.DataFrame, path: Path) -> Path:
 
 def _enter(manifest: Path, name: str, entry: dict[str, Any]) -> None:
     """Put one entry among the others; several processes may do so at a time."""
-    from filelock import FileLock
-
-    lock = Path(tempfile.gettempdir()) / f"softcam-{digest(str(manifest), length=16)}.lock"
-    with FileLock(lock):
+    with _locked(manifest):
         others = read_json(manifest) if manifest.is_file() else {}
         write_json(manifest, {**others, name: entry})
+
+
+def _locked(manifest: Path) -> AbstractContextManager[object]:
+    from filelock import FileLock
+
+    return FileLock(
+        Path(tempfile.gettempdir()) / f"softcam-{digest(str(manifest), length=16)}.lock"
+    )
 
 
 def _place(path: Path) -> str:

@@ -13,7 +13,13 @@ from PIL import Image
 
 from softcam.common import SoftCAMError
 from softcam.visualize import read_caption, unpublishable
-from softcam.visualize.paper import ShownImage, paper_figure, paper_style, save_paper_figure
+from softcam.visualize.paper import (
+    ShownImage,
+    drop_stale_figures,
+    paper_figure,
+    paper_style,
+    save_paper_figure,
+)
 
 NUMBERS = pd.DataFrame({"x": [0, 1], "value": [0.1, 1 / 3]})
 PHANTOM = ShownImage("phantoms:cxr", "test", "7")
@@ -28,9 +34,11 @@ def drawn() -> Figure:
     return figure
 
 
-def save(out: Path, name: str = "one", images: tuple[ShownImage, ...] = ()) -> Path:
+def save(
+    out: Path, name: str = "one", images: tuple[ShownImage, ...] = (), inputs: tuple[Path, ...] = ()
+) -> Path:
     return save_paper_figure(
-        drawn(), name, NUMBERS, out, inputs=[], parameters={"k": 1}, images=images,
+        drawn(), name, NUMBERS, out, inputs=inputs, parameters={"k": 1}, images=images,
         caption="What it is.",
     )  # fmt: skip
 
@@ -103,3 +111,48 @@ def test_what_was_saved_is_publishable_until_it_changes(
 def test_names_are_checked(tmp_path: Path) -> None:
     with pytest.raises(SoftCAMError, match="a figure's name"):
         save(tmp_path, "a/b")
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["in the project", "outside of it"])
+def test_a_figure_that_is_not_drawn_any_more_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    root = tmp_path if inside else tmp_path / "elsewhere"
+    root.mkdir(exist_ok=True)
+    monkeypatch.setenv("SOFTCAM_ROOT", str(root))
+    mine, other = tmp_path / "sweeps" / "mine", tmp_path / "sweeps" / "other"
+    for folder in (mine, other):
+        folder.mkdir(parents=True)
+        (folder / "results.csv").write_text("run_id\n")
+    out, table = mine / "figures", mine / "results.csv"
+    for name in ("kept", "stale", "touched"):
+        save(out, name, inputs=(table,))
+    save(out, "by-hand")
+    if inside:  # outside, a manifest knows the name of a table and not its folder
+        save(out, "of-another", inputs=(other / "results.csv",))
+        save(out, "of-both", inputs=(other / "results.csv", table))
+    (out / "touched.csv").write_text("notes of a reader")
+    before = {path.name for path in out.iterdir()}
+    assert drop_stale_figures(out, mine, ["kept"]) == ["stale", "touched"]
+    gone = {"stale.png", "stale.pdf", "stale.csv", "touched.png", "touched.pdf"}
+    assert before - {path.name for path in out.iterdir()} == gone
+    entries = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert sorted(entries) == (
+        ["by-hand", "kept", "of-another", "of-both"] if inside else ["by-hand", "kept"]
+    )
+    assert drop_stale_figures(out, mine, ["kept"]) == [], "nothing is left to remove"
+
+
+def test_figures_of_a_folder_outside_do_not_go_for_another_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.setenv("SOFTCAM_ROOT", str(tmp_path / "project"))
+    table = tmp_path / "sweep" / "results.csv"
+    table.parent.mkdir()
+    table.write_text("run_id\n")
+    out = tmp_path / "project" / "figures"
+    assert drop_stale_figures(out, table.parent, []) == [], "there is no manifest"
+    save(out, "one", inputs=(table,))
+    assert drop_stale_figures(out, table.parent, []) == []
+    assert (out / "one.png").is_file()
