@@ -215,6 +215,16 @@ def test_titles_of_four_columns_do_not_meet() -> None:
     assert all(a.x1 < b.x0 for a, b in pairwise(boxes)), [(b.x0, b.x1) for b in boxes]
 
 
+def test_every_interval_is_drawn_whole_and_data_sets_have_their_names() -> None:
+    table = curve_of(sides(0.05), n_boot=50, n_draws=50).table
+    table = table.assign(dataset="folder-codras", model="m", task="binary")
+    table.loc[0, ["ci_low", "ci_high"]] = [-0.9, 0.8]
+    top = plot_specification(table).axes[0]
+    low, high = top.get_ylim()
+    assert low < -0.9 and high > 0.8
+    assert top.get_title().startswith("CODRAS\n")
+
+
 def test_legend_and_title_mean_the_same_by_ahead() -> None:
     table = curve_of(sides(0.05), n_boot=50, n_draws=50).table
     table = table.assign(dataset="x", model="m", task="t", effect=0.01, ahead="neither")

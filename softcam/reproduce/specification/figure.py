@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from softcam.common import SoftCAMError
+from softcam.visualize.paper import named
 from softcam.visualize.style import COLOURS, FLOOR, new_figure
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def plot_specification(table: pd.DataFrame) -> Figure:
         2, len(groups), cell=(WIDTH / len(groups), tall / 2), sharex="col",
         gridspec_kw={"height_ratios": [1.6, tall - 1.6]},
     )  # fmt: skip
-    size = max(each["effect"].abs().max() for _, each in groups) * 1.08
+    size = 1.04 * float(table[["effect", "ci_low", "ci_high"]].abs().max().max())
     for column, (key, own) in enumerate(groups):
         title = _title(table, [str(word) for word in key])
         _effects(axes[0, column], own.sort_values("rank"), title, size, first=column == 0)
@@ -75,7 +76,7 @@ def _title(table: pd.DataFrame, key: Sequence[str]) -> str:
     same = table[table["dataset"] == key[0]]
     more = [word for word, column in zip(key[1:], ("task", "model"), strict=True)
             if same[column].nunique() > 1]  # fmt: skip
-    return "\n".join([key[0], *more])
+    return "\n".join([named(key[0]), *more])
 
 
 def _choices(table: pd.DataFrame) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ HEIGHT = 74.0  # mm
 MIDDLE = 27.0  # mm from the top: the way of SoftCAM
 BELOW = 62.0  # the way of the black box
 STAGES = (31.0, 76.0)  # from where to where the stages stand
+LETTER, LINE = 1.4, 1.7  # mm: width of a digit, half the height of a line
 SHOWN = 5  # classes whose maps are shown
 BLUE, RED = LOOKS["dense"].colour, LOOKS["sparse"].colour
 
@@ -76,11 +77,13 @@ def draw_architecture(
     count = explained.maps.shape[1]
     names = list(classes)[-count:] or [f"class {c}" for c in range(count)]
     _image(ax, image)
-    z = _stages(ax, stages(model, image))
+    sizes = stages(model, image)
+    between = _between(sizes)
+    _stages(ax, sizes, between)
     _maps(ax, explained, names)
-    _head(ax, model, z, count)
+    _head(ax, model, count)
     _prediction(ax, explained)
-    _black_box(ax, model, z, explained.link)
+    _black_box(ax, model, sizes[-1][0], explained.link, MIDDLE + 21.5 + 2 * _lower(between))
     return figure
 
 
@@ -92,11 +95,24 @@ def _image(ax: Any, image: Tensor) -> None:
     _arrow(ax, 25.6, STAGES[0] - 0.8)
 
 
-def _stages(ax: Any, each: list[tuple[int, int, int]]) -> tuple[int, int, int]:
+def _between(each: list[tuple[int, int, int]]) -> str:
+    """What stands between height and width below each stage: a new line where they would meet."""
+    longest = max(len(f"{height}x{width}") for _, height, width in each)
+    room = (STAGES[1] - STAGES[0]) / len(each) - 0.5
+    return "x" if longest * LETTER < room else "\n"
+
+
+def _lower(between: str) -> float:
+    """By how much a third line moves what stands below the stages, in mm."""
+    return 1.4 if between == "\n" else 0.0
+
+
+def _stages(ax: Any, each: list[tuple[int, int, int]], between: str) -> None:
     """A slab a stage: as high as its map is, as thick as it has channels, both on a log scale."""
     from matplotlib.patches import Rectangle
 
     left, right = STAGES
+    below = MIDDLE + 14 + _lower(between)
     step = (right - left) / len(each)
     for k, (channels, height, width) in enumerate(each):
         last = k == len(each) - 1
@@ -109,13 +125,12 @@ def _stages(ax: Any, each: list[tuple[int, int, int]]) -> tuple[int, int, int]:
             "linewidth": 0.5,
         }
         ax.add_patch(Rectangle((x, MIDDLE - tall / 2), thick, tall, **box))
-        size = f"{channels}\n{height}x{width}" if step >= 8 else f"{channels}\n{height}\n{width}"
-        _words(ax, left + (k + 0.5) * step, MIDDLE + 14, size, "Z" if last else "")
+        size = f"{channels}\n{height}{between}{width}"
+        _words(ax, left + (k + 0.5) * step, below, size, "Z" if last else "")
     _words(ax, (left + right) / 2, MIDDLE - 15.5, r"backbone $g_\phi$: channels, height x width")
-    return each[-1]
 
 
-def _head(ax: Any, model: SoftCAM, z: tuple[int, int, int], count: int) -> None:
+def _head(ax: Any, model: SoftCAM, count: int) -> None:
     """The class-evidence layer between Z and A, and the penalty on A."""
     from matplotlib.patches import FancyBboxPatch
 
@@ -181,26 +196,26 @@ def _prediction(ax: Any, explained: Explanation) -> None:
     _arrow(ax, 160, 164.5)
 
 
-def _black_box(ax: Any, model: SoftCAM, z: tuple[int, int, int], link: str) -> None:
+def _black_box(ax: Any, model: SoftCAM, channels: int, link: str, below_z: float) -> None:
     """The same features pooled first: one number a channel, and no map is left; or flattened."""
     from matplotlib.patches import Rectangle
 
-    channels = z[0]
     x = STAGES[1] - 4
     ax.plot([4, DOUBLE - 4], [51.5, 51.5], color=FLOOR, linewidth=0.5, linestyle=(0, (4, 3)))
     ax.text(4, BELOW, "black box,\nsame backbone", va="center", fontsize=7, color="black")
     ax.annotate(
-        "", (x, BELOW - 5.5), (x, MIDDLE + 21.5),
+        "", (x, BELOW - 5.5), (x, below_z),
         arrowprops={"arrowstyle": "-|>", "color": FLOOR, "linewidth": 0.9},
     )  # fmt: skip
-    first = "flatten" if _flattens(model) else f"GAP\n{channels}x1x1"
+    pooled = f"{channels}x1x1"
+    first = "flatten" if _flattens(model) else f"GAP\n{pooled}"
     ax.text(x, BELOW, first, ha="center", va="center", fontsize=7)
     ax.add_patch(Rectangle((81, BELOW - 5), 19, 10, facecolor="#E6E6E6", edgecolor=FLOOR))
     linear = isinstance(model.evidence, nn.Conv2d)  # else its head has several layers, as VGG's
     weights = sum(p.numel() for p in model.evidence.parameters())
     said = f"FC\n{weights:,} weights" if linear else "FC layers"
     ax.text(90.5, BELOW, said, ha="center", va="center", fontsize=7)
-    _arrow(ax, x + 6, 80.2, y=BELOW, colour=FLOOR)
+    _arrow(ax, x + max(6, len(pooled) * LETTER / 2 + 1), 80.2, y=BELOW, colour=FLOOR)
     _arrow(ax, 100.8, 143, y=BELOW, colour=FLOOR)
     ax.text(122, BELOW - 2.5, "no map on the way", ha="center", fontsize=7, color=FLOOR)
     ax.text(151.5, BELOW, "logits", ha="center", va="center", fontsize=7)
@@ -220,7 +235,8 @@ def _arrow(
 def _words(ax: Any, x: float, y: float, text: str, bold: str = "") -> None:
     ax.text(x, y, text, ha="center", va="center", fontsize=7)
     if bold:
-        ax.text(x, y + 5.5, bold, ha="center", va="center", fontweight="bold")
+        lower = y + 5.5 + LINE * (text.count("\n") - 1)
+        ax.text(x, lower, bold, ha="center", va="center", fontweight="bold")
 
 
 def _frame(ax: Any, x: float, y: float, side: float) -> None:

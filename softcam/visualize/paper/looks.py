@@ -8,7 +8,7 @@ Colours: Okabe & Ito, "Color Universal Design", 2008, and Tol, "Colour schemes",
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "DOUBLE", "LOOKS", "POST_HOC", "SINGLE", "Look", "in_order", "look_of", "named", "paper_figure",
-    "paper_style",
+    "DOUBLE", "LOOKS", "POST_HOC", "SINGLE", "Look", "in_order", "legend_below", "look_of", "named",
+    "paper_figure", "paper_style",
 ]  # fmt: skip
 
 SINGLE, DOUBLE = 85.0, 175.0  # widths of one and of two columns, in mm
@@ -77,6 +77,26 @@ def paper_figure(
     figure, axes = new_figure(rows, columns, cell, **subplots)
     figure.set_dpi(160)  # on a screen; print has its own
     return figure, axes
+
+
+def legend_below(figure: Figure, entries: Mapping[str, Any], *, columns: int) -> None:
+    """A legend below the panels, in as many columns as fit into the figure's width.
+
+    Args:
+        entries: text to what is drawn beside it.
+        columns: at most; the figure is as high as it is for these, and grows with fewer.
+    """
+    lines = -(-len(entries) // columns)
+    for count in range(columns, 0, -1):
+        legend = figure.legend(
+            entries.values(), entries.keys(), loc="outside lower center", ncol=count
+        )
+        margin = 2 * legend.borderpad * SMALLEST * figure.dpi / 72  # nothing is drawn in it
+        if count == 1 or legend.get_window_extent().width - margin <= figure.bbox.width:
+            more = -(-len(entries) // count) - lines
+            figure.set_figheight(figure.get_figheight() + 1.6 * more * SMALLEST / 72)
+            return
+        legend.remove()
 
 
 @dataclass(frozen=True)

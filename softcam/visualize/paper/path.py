@@ -15,6 +15,7 @@ from softcam.common import SoftCAMError, choose
 from softcam.visualize.paper.looks import (
     Look,
     in_order,
+    legend_below,
     look_of,
     named,
     paper_figure,
@@ -177,7 +178,7 @@ def draw_path(numbers: pd.DataFrame) -> Figure:
     _marks(legend)
     if set(numbers["arm"]) & set(OTHERS):
         legend["* weight of another quantity"] = _nothing()
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncol=4)
+    legend_below(figure, legend, columns=4)
     return figure
 
 

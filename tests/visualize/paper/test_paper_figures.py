@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Annotation
 from torch import nn
 
 from softcam import to_softcam
@@ -157,6 +160,25 @@ def test_the_path_marks_what_was_chosen_and_what_failed() -> None:
         path_numbers(selection(), path_table(), "lambda2")
 
 
+@pytest.mark.parametrize("datasets", [1, 2, 4])
+def test_the_legend_below_the_paths_is_not_cut(datasets: int) -> None:
+    tried, tested = selection(), path_table()
+    for arm in ("elastic", "logit-control"):
+        more = row("accuracy", 0.7, arm, run_id=arm, lambda1=2e-4)
+        tested = pd.concat([tested, pd.DataFrame([more], columns=list(COLUMNS))])
+    names = [f"d{k}" for k in range(datasets)]
+    tried, tested = (pd.concat([t.assign(dataset=n) for n in names]) for t in (tried, tested))
+    figure = draw_path(path_numbers(tried, tested, "lambda1"))
+    FigureCanvasAgg(figure).draw()
+    (legend,) = figure.legends
+    boxes = [text.get_window_extent() for text in legend.get_texts()]
+    boxes += [handle.get_window_extent() for handle in legend.legend_handles if handle]
+    assert len(legend.get_texts()) == 8
+    assert min(box.x0 for box in boxes) >= 0 and max(box.x1 for box in boxes) <= figure.bbox.width
+    lowest = min(ax.get_tightbbox().y0 for ax in figure.axes)
+    assert max(box.y1 for box in boxes) < lowest, "the legend meets the panels"
+
+
 def test_a_table_says_seeds_holes_and_whose_data() -> None:
     numbers = table_numbers("classification", results(), failed=FAILED)
     by_arm = numbers.set_index("arm")
@@ -271,6 +293,30 @@ def test_the_architecture_has_the_sizes_of_the_model() -> None:
     assert "pools first" in architecture_caption(model)
     with pytest.raises(SoftCAMError, match="to_softcam"):
         architecture_numbers(nn.Linear(1, 1), image)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("side", [32, 320])
+def test_no_words_of_the_architecture_meet(side: int) -> None:
+    channels = [3, 2, 2, 2, 2, 1280]
+    layers = [nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(channels)]
+    torch.manual_seed(0)
+    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 2))
+    figure = draw_architecture(to_softcam(net).eval(), torch.rand(3, side, side), title="five")
+    FigureCanvasAgg(figure).draw()
+    texts = [text for text in figure.axes[0].texts if text.get_text()]
+    assert any(f"{side // 2}" in text.get_text() for text in texts), "the stages have their sizes"
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    met = [(a, b) for (a, one), (b, two) in combinations(boxes, 2) if one.overlaps(two)]
+    assert not met
+    slabs = [each.get_window_extent() for each in figure.axes[0].patches]
+    sizes = [(said, box) for said, box in boxes if said.split("\n")[0].isdigit()]
+    assert len(sizes) == 5
+    assert not [said for said, box in sizes for slab in slabs if box.overlaps(slab)]
+    (gap,) = [box for said, box in boxes if said.startswith("GAP")]
+    arrows = [each for each in figure.axes[0].texts if isinstance(each, Annotation)]
+    starts = [each.get_transform().transform(each.get_position()) for each in arrows]
+    inside = [x for x, y in starts if gap.x0 < x < gap.x1 and gap.y0 < y < gap.y1]
+    assert len(starts) > 5 and not inside
 
 
 def test_the_black_box_of_a_vgg_flattens_and_does_not_pool_to_one_cell() -> None:
