@@ -33,6 +33,7 @@ def test_a_full_disk_leaves_the_old_file_whole(
     assert not list(run.path.glob(".*.tmp*")), "a half-written file was left behind"
 
 
+@pytest.mark.slow
 def test_a_shipped_checkpoint_reads_back(project: Path) -> None:
     run = train(TINY.with_arm("sparse", 0.1), progress=False)
     file = checkpoints.export_checkpoint(run, project / "small.safetensors")

@@ -234,6 +234,7 @@ def test_the_model_itself_stays_and_the_copy_has_the_same_weights() -> None:
     assert same is not model and torch.equal(same(x), logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [64, 12, 0, 3])
 def test_other_strides_are_refused_with_the_possible_ones(stride: int) -> None:
     with pytest.raises(SoftCAMError, match="ResNet has a cell every 32 px.*1, 2, 4, 8, 16, 32"):

@@ -244,6 +244,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind", "options"), SMALL, ids=[name for name, *_ in SMALL])
 def test_timm_networks_of_both_kinds(name: str, kind: str, options: dict) -> None:
     build = {"metaformer": timm.models.metaformer.MetaFormer}.get(name, timm.create_model)

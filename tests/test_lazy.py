@@ -22,6 +22,7 @@ def test_every_name_is_listed_found_and_kept(package: str) -> None:
         module.nonsense  # noqa: B018
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
     code = (
         "import sys, softcam.reproduce as r\n"

@@ -291,6 +291,7 @@ def test_no_archive_and_no_file(tmp_path: Path) -> None:
             read_maps(missing, split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [np.savez, np.savez_compressed])
 def test_every_cut_and_every_flipped_byte_is_an_error_or_harmless(tmp_path: Path, how: Any) -> None:
     """Never another exception, and never other values than those that were written."""

@@ -79,6 +79,7 @@ MEANS: dict[str, Pool] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", MEANS.values(), ids=MEANS)
 def test_a_mean_is_exact_and_its_cells_lie_in_the_image(pool: Pool) -> None:
     net = Patches(pool).eval()
@@ -155,6 +156,7 @@ def test_the_side_of_a_change(turn: Pool, low: float, high: float) -> None:
     assert low <= sides(Body().eval(), torch.randn(2, 3, 64, 64)) <= high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [4, 5, 6, 7, 10, 14])
 def test_a_pool_of_one_size_is_tried_at_its_own_image_size(cells: int) -> None:
     """At a larger one it runs as well, and leaves the last rows of cells out."""

@@ -30,6 +30,7 @@ def test_the_page_of_deviations_shows_the_committed_table(tmp_path: Path) -> Non
     assert copy.read_text("utf-8") == page, "run tools/publish.py laptop"
 
 
+@pytest.mark.slow
 def test_every_verdict_of_the_readme_is_in_the_results() -> None:
     results = pd.read_csv(TABLES / "results.csv.gz", usecols=["dataset"])
     claims = pd.read_csv(TABLES / "claims.csv")

@@ -54,6 +54,7 @@ def test_heads_that_know_their_place_are_refused() -> None:
         to_softcam(mlp)
 
 
+@pytest.mark.slow
 def test_networks_that_give_no_logits_are_refused() -> None:
     small = {"channels": (8, 8, 8, 8)}
     with pytest.raises(SoftCAMError, match="a list of features has no classifier"):

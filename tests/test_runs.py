@@ -170,6 +170,7 @@ def test_a_damaged_run_is_named(tmp_path: Path, name: str, text: str | None, sai
         Run.open(tmp_path).model()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

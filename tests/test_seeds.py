@@ -27,6 +27,7 @@ def study(shared: bool) -> tuple[Tables, list[np.ndarray]]:
     return tables, values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 def test_bounds_are_those_of_the_hierarchical_bootstrap(shared: bool) -> None:
     tables, values = study(shared)

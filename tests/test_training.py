@@ -108,6 +108,7 @@ def test_a_finished_run_is_recognised(project: Path, monkeypatch: pytest.MonkeyP
     assert train(TINY, progress=False).path == first.path
 
 
+@pytest.mark.slow
 def test_nan_stops_with_epoch_batch_and_advice(project: Path) -> None:
     with pytest.raises(TrainingDiverged, match=r"epoch \d+, batch \d+.*lower lr"):
         train(replace(TINY, lr=1e30, optimizer="sgd-paper"), progress=False)

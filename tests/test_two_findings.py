@@ -57,6 +57,7 @@ def test_a_sigmoid_is_trained_for_each_finding(run: Run) -> None:
     assert torch.allclose(explanation.probabilities, explanation.logits.sigmoid())
 
 
+@pytest.mark.slow
 def test_its_directory_is_that_of_the_configuration_as_it_was_given(run: Run) -> None:
     from softcam.data import open_data
 

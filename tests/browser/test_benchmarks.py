@@ -29,6 +29,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     return take
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part, missing, says",
     [

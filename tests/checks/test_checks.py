@@ -169,6 +169,7 @@ KNOWN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "mistake"), KNOWN)
 def test_every_known_mistake_is_found_as_itself(name: str, mistake: Mistake) -> None:
     """No mistake is right on all inputs, which would accuse the innocent, or hides another."""

@@ -121,6 +121,7 @@ AS_STUDENT: dict[str, Function] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AS_STUDENT)
 def test_the_package_agrees_with_the_reference(name: str) -> None:
     for student in ("", "ada", "grace"):

@@ -27,6 +27,7 @@ def _all_right(answers: dict[str, Any], assignment: int, student: str) -> None:
             assert isinstance(check(task.name, answers[task.name], student=student), Passed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("assignment", _sealed())
 def test_the_model_solution_is_right_for_any_student(
     assignment: int, right_answers: Answers

@@ -30,6 +30,7 @@ def _verdict(answer: WrongAnswer, student: str, secret: str = "") -> str:
     return "passed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", TYPICAL, ids=lambda each: each.function.__name__)
 def test_a_wrong_answer_is_called_by_its_name(answer: WrongAnswer) -> None:
     assert _verdict(answer, "ada", "hidden") == answer.mistake

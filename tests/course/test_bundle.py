@@ -78,6 +78,7 @@ def test_a_bundle_of_all_six_with_a_roster(
         grade(out=root, progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="rights of files as on POSIX")
 def test_what_is_secret_is_so_from_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -65,6 +65,7 @@ def test_a_marker_tied_to_the_label_shows_in_the_corners() -> None:
     assert free.low < 0.5 < free.high
 
 
+@pytest.mark.slow
 def test_a_planted_brightness_is_found() -> None:
     splits = phantoms(marker=False)
     for split in ("train", "test"):
@@ -79,6 +80,7 @@ def test_a_planted_brightness_is_found() -> None:
     assert any("mean brightness" in line for line in found.sentences())
 
 
+@pytest.mark.slow
 def test_planted_duplicates_are_counted_by_split_and_label() -> None:
     splits = phantoms()
     test = splits.test

@@ -49,6 +49,7 @@ def by_torchvision(policy: str, size: tuple[int, int]) -> v2.Transform:
     return v2.Compose([half(crop), *flips, half(v2.ColorJitter(0.2, 0.2, 0.2, 0.1)), *moved])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(32, 32), (30, 44)])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_same_seed_same_image_as_torchvision(policy: str, size: tuple[int, int]) -> None:

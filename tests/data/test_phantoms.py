@@ -69,6 +69,7 @@ def test_an_item_does_not_depend_on_what_else_is_drawn(modality):
     assert not np.array_equal(first.image, render(draw_scene(other, 3), 64).image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("modality", "task"), TASKS)
 def test_masks_are_the_fixed_list_and_lesions_are_where_the_label_says(modality, task):
     options = PhantomOptions(modality, task, size=96, seed=2)
@@ -139,6 +140,7 @@ def test_classes_are_balanced(modality, task):
     assert np.all(np.abs(counts - 600 * share) < spread), counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strength", "rate"), [(0.0, 0.3), (0.5, 0.5), (1.0, 0.5)])
 def test_the_shortcut_has_the_strength_it_says(strength, rate):
     options = PhantomOptions("cxr", shortcut=strength, marker=rate, seed=7)

@@ -118,6 +118,7 @@ def test_source_a_ranks_the_tiles_of_model_b(crossed) -> None:
     assert checked == 36
 
 
+@pytest.mark.slow
 def test_maps_of_one_network_differ_on_another(crossed) -> None:
     table, _ = crossed
     audc = rows(table, metric="audc-probability", method="softcam", gauge="contrast",

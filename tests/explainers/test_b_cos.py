@@ -41,6 +41,7 @@ def state(model: nn.Module) -> list[object]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 48), (230, 224)])  # one chunk, and several
 def test_the_sum_is_the_logit_of_the_target(box: BlackBox, size: tuple[int, int]) -> None:
     images = torch.rand(6, 3, *size, generator=torch.Generator().manual_seed(0))

@@ -127,6 +127,7 @@ def alone(
     return [search(images[i : i + 1], targets[i : i + 1]) for i in range(len(images))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["plain", "diff"])
 def test_a_batch_equals_one_at_a_time_also_where_images_stop(objective: str, many: Tensor) -> None:
     model, targets = BlackBox(two_layers(), COLOURS), torch.arange(8) % 3
@@ -232,6 +233,7 @@ class Viewing(TinyNet):
         return self.fc(z.view(len(z), 4 * 6 * 8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", [TinyNet, TinyTimm, Viewing])
 def test_bare_networks(net: type[TinyNet], images: Tensor) -> None:
     bare = randomised(net())

@@ -111,6 +111,7 @@ def test_half_of_the_mean_decides_where_most_clusters_are_heavy() -> None:
     assert "1 of 5 clusters left out" in found.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_numbering_the_channels_otherwise_changes_nothing(seed: int) -> None:
     from sklearn.metrics import adjusted_rand_score

@@ -103,6 +103,7 @@ def test_meaning_offline_and_without_a_trace(monkeypatch: pytest.MonkeyPatch) ->
     assert np.allclose(embed(["fluid"])[0], rows[3], atol=1e-5)
 
 
+@pytest.mark.slow
 @needs_model
 def test_meaning_joins_what_spelling_cannot() -> None:
     texts = ["heart", "cardiac shadow", "fluid", "water", "rib", "ribs"]

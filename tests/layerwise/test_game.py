@@ -95,6 +95,7 @@ def test_a_second_click_on_the_way_changes_nothing(store: RoundStore) -> None:
     assert len(store.rounds()) == 1 and game.play.done == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", NASTY)
 def test_words_are_stored_as_they_came_and_shown_as_text(store: RoundStore, words: str) -> None:
     game = begin(store)

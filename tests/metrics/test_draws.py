@@ -117,6 +117,7 @@ def test_each_draw_has_the_value_of_its_rows(case: str, statistic: Any) -> None:
     np.testing.assert_allclose(statistic(x, y), statistic(x, y, weights=np.ones((1, len(x))))[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistic", STATISTICS, ids=lambda each: each.__name__)
 @pytest.mark.parametrize("case", ["ties", "groups", "not finite", "constant draws", "two"])
 @pytest.mark.parametrize("single", [True, False], ids=["images", "groups"])

@@ -85,6 +85,7 @@ class Blind:
         return self.network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multi"])
 def test_values_of_the_validation_split_alone(task: str) -> None:
     options = {**TINY.data_options, "task": task}

@@ -27,6 +27,7 @@ def small_images() -> defaultdict[int, ImageSet]:
     return defaultdict(lambda: data)
 
 
+@pytest.mark.slow
 def test_a_method_that_refuses_a_network_is_named_with_it(tmp_path: Path) -> None:
     plan = load_plan(write_plan(tmp_path, evaluate=ASKED, models={"mobilenetv2_035": {}}))
     found = "small asks for 'guided-backprop', which does not explain mobilenetv2_035: .* hardtanh"

@@ -66,6 +66,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_what_could_not_be_shown_is_said(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +80,7 @@ def test_what_could_not_be_shown_is_said(
     assert "Four squares." in (out / "notebooks" / "00_small.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_failed_build_leaves_the_old_site_and_a_good_one_replaces_it(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

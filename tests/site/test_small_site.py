@@ -69,6 +69,7 @@ def copy(site: tuple[Path, pictures.Allowed], tmp_path: Path) -> tuple[Path, pic
     return Path(shutil.copytree(site[0], tmp_path / "out")), site[1]
 
 
+@pytest.mark.slow
 def test_it_is_whole(site: tuple[Path, pictures.Allowed]) -> None:
     out, allowed = site
     assert build.checked(out, allowed) >= 3
@@ -125,6 +126,7 @@ def served(site: tuple[Path, pictures.Allowed]) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_browser_asks_nobody_else_and_finds_words(
     site: tuple[Path, pictures.Allowed], served: str
 ) -> None:

@@ -146,6 +146,7 @@ def test_the_whole_table_of_the_checkout_is_there() -> None:
     assert tables.coverage_page(path).count("<tr>") == rows + 1
 
 
+@pytest.mark.slow
 def test_the_table_can_be_searched(root: Path, tmp_path: Path) -> None:
     executable = chromium.needs()
     own = Path(__file__).resolve().parents[2] / "docs" / "site" / "_static" / "finder.js"

@@ -21,6 +21,7 @@ def texts() -> list[str]:
     return texts_of(path for room in rooms for path in sorted((ROOT / room).rglob("*.py")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", KNOWN, ids=lambda each: each["says"][:40])
 def test_the_package_still_says_so(message: dict[str, str], texts: list[str]) -> None:
     assert stands_in(message["says"], texts), "the message has changed: mend messages.toml"

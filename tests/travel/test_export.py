@@ -61,6 +61,7 @@ def test_a_program_gives_logits_and_maps_at_any_size() -> None:
             torch.testing.assert_close(logits, model(x), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_of_one_size_keeps_its_batch_free() -> None:
     model = SoftCAM(Sized(32), nn.Conv2d(4, 2, 1)).eval()
     program, exported = export_program(model, image_size=32)
@@ -161,6 +162,7 @@ def test_an_old_file_stays_where_an_export_fails(
 HALF = {torch.bfloat16: 5e-2, torch.float16: 5e-3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", HALF, ids=str)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 def test_half_precision_keeps_the_maps(precision: torch.dtype, layout: torch.memory_format) -> None:
@@ -193,6 +195,7 @@ def test_autocast_keeps_the_maps() -> None:
     assert (mean - logits).abs().max() <= torch.finfo(torch.bfloat16).eps * mean.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet10t-w8-os8", "mobilenetv2_035-same", "bagnet9t-w8"])
 def test_channels_last_gives_the_same_maps(name: str) -> None:
     model, x = trained(build_net(name, 3)), torch.rand(2, 3, 64, 96)

@@ -90,6 +90,7 @@ def test_a_closed_licence_is_said_in_the_picture_and_in_the_file(
     assert said["share"] is True and "CC BY 4.0" in said["licence"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "private"),
     [

@@ -204,6 +204,7 @@ def test_method_gallery_refuses_what_has_no_column() -> None:
         method_gallery(TWO, {"SoftCAM": torch.full((2, 4, 4), torch.nan)})
 
 
+@pytest.mark.slow
 def test_prediction_panel_shows_the_contrast_first_and_the_bias_by_itself() -> None:
     maps = torch.arange(8.0).reshape(1, 2, 2, 2)
     explanation = Explanation(maps, torch.tensor([0.5, -1.0]))

@@ -43,6 +43,7 @@ def drawn(figure: Any) -> str:
     return "\n".join(texts)
 
 
+@pytest.mark.slow
 def test_a_row_a_layer_and_a_picture_a_cluster_map() -> None:
     figure = plot_layers([layer("net.layer1", 60, 25.4), layer("net.layer2", 90)], IMAGE)
     axes = figure.axes[:6]  # two rows of image and two maps

@@ -253,6 +253,7 @@ def test_whatever_a_decoder_does_is_said() -> None:
     assert said == ["odd.tif: the image cannot be read (MemoryError: no room)."]
 
 
+@pytest.mark.slow
 def test_networks_that_differ_in_lambda_get_a_slider() -> None:
     images = pictures()[0].image
     two = {0.01: local_softcam(seed=1), 0.0: local_softcam(seed=0)}

@@ -160,6 +160,7 @@ def test_the_path_marks_what_was_chosen_and_what_failed() -> None:
         path_numbers(selection(), path_table(), "lambda2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("datasets", [1, 2, 4])
 def test_the_legend_below_the_paths_is_not_cut(datasets: int) -> None:
     tried, tested = selection(), path_table()

@@ -43,6 +43,7 @@ def save(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     for place in ("a", "b"):
         save(tmp_path / place)
@@ -113,6 +114,7 @@ def test_names_are_checked(tmp_path: Path) -> None:
         save(tmp_path, "a/b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inside", [True, False], ids=["in the project", "outside of it"])
 def test_a_figure_that_is_not_drawn_any_more_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
