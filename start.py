@@ -58,7 +58,7 @@ def test(arguments: list[str]) -> int:
 
 
 def test_fast(arguments: list[str]) -> int:
-    """the unit tests only (at most two minutes)"""
+    """the unit tests only (two to three minutes)"""
     chosen = [*IN_PARALLEL, "-m", "not notebook and not slow"]
     return python("-m", "pytest", *chosen, *arguments, OMP_NUM_THREADS="1")
 

@@ -75,7 +75,7 @@ def judge(folder: Path, *, progress: bool) -> None:
 def draw(folder: Path, out: Path) -> list[Path]:
     """Draw the paper's figures from the tables of a folder; returns the files.
 
-    What an earlier drawing of the same folder left, and this one does not draw, is removed.
+    Figures of the folder's former tables that these ones do not give are removed.
     """
     from softcam.visualize.paper import draw_all, drop_stale_figures
 

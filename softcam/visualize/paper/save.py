@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
     from softcam.data.registry import Source
 
-log = logging.getLogger(__name__)
-
 __all__ = ["ShownImage", "drop_stale_figures", "save_paper_figure"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,10 @@ def save_paper_figure(
 
 
 def drop_stale_figures(out: str | Path, folder: str | Path, drawn: Iterable[str]) -> list[str]:
-    """Remove the figures that were made from a folder's tables before and are not drawn any more.
+    """Remove the figures of a folder's tables as they were before that are not drawn any more.
 
-    Figures from other tables stay, and so does a file that somebody has changed since.
+    What could not be drawn this time, of tables that are still the same, stays; so do figures from
+    other folders, and a file that somebody has changed since.
 
     Args:
         out: where the figures and their manifest are.
@@ -157,7 +158,7 @@ def drop_stale_figures(out: str | Path, folder: str | Path, drawn: Iterable[str]
         stale = {
             name: entry
             for name, entry in entries.items()
-            if name not in kept and _within(entry["inputs"], Path(folder), out)
+            if name not in kept and _outdated(entry["inputs"], Path(folder), out)
         }
         for name, entry in stale.items():
             for file, sum_then in entry["files"].items():
@@ -169,8 +170,8 @@ def drop_stale_figures(out: str | Path, folder: str | Path, drawn: Iterable[str]
     return sorted(stale)
 
 
-def _within(inputs: Iterable[str], folder: Path, out: Path) -> bool:
-    """Whether there are inputs, as a manifest names them, and all are files of a folder.
+def _outdated(inputs: Mapping[str, str], folder: Path, out: Path) -> bool:
+    """Whether a manifest's inputs are all files of a folder, and one is not as it was.
 
     Outside of the project a name is all there is: it counts for the folder's own figures only.
     """
@@ -180,7 +181,10 @@ def _within(inputs: Iterable[str], folder: Path, out: Path) -> bool:
     else:
         here = ["."] if out.resolve().is_relative_to(real) else []
     parents = {PurePosixPath(name).parent.as_posix() for name in inputs}
-    return bool(parents) and parents <= set(here)
+    if not parents <= set(here):
+        return False
+    now = {name: folder / PurePosixPath(name).name for name in inputs}
+    return any(not now[n].is_file() or _digest(now[n]) != then for n, then in inputs.items())
 
 
 def _pictures(figure: Figure, stem: Path, alt: str, share: str) -> list[Path]:

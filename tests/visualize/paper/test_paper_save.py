@@ -133,6 +133,11 @@ def test_a_figure_that_is_not_drawn_any_more_goes(
     if inside:  # outside, a manifest knows the name of a table and not its folder
         save(out, "of-another", inputs=(other / "results.csv",))
         save(out, "of-both", inputs=(other / "results.csv", table))
+    assert drop_stale_figures(out, mine, []) == [], "the tables are the same"
+    for folder in (mine, other):
+        (folder / "results.csv").write_text("run_id,new\n")
+    save(out, "kept", inputs=(table,))
+    save(out, "not-this-time", inputs=(table,))
     (out / "touched.csv").write_text("notes of a reader")
     before = {path.name for path in out.iterdir()}
     assert drop_stale_figures(out, mine, ["kept"]) == ["stale", "touched"]
@@ -140,7 +145,9 @@ def test_a_figure_that_is_not_drawn_any_more_goes(
     assert before - {path.name for path in out.iterdir()} == gone
     entries = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert sorted(entries) == (
-        ["by-hand", "kept", "of-another", "of-both"] if inside else ["by-hand", "kept"]
+        ["by-hand", "kept", "not-this-time", "of-another", "of-both"]
+        if inside
+        else ["by-hand", "kept", "not-this-time"]
     )
     assert drop_stale_figures(out, mine, ["kept"]) == [], "nothing is left to remove"
 
@@ -156,5 +163,6 @@ def test_figures_of_a_folder_outside_do_not_go_for_another_of_that_name(
     out = tmp_path / "project" / "figures"
     assert drop_stale_figures(out, table.parent, []) == [], "there is no manifest"
     save(out, "one", inputs=(table,))
+    table.write_text("run_id,new\n")
     assert drop_stale_figures(out, table.parent, []) == []
     assert (out / "one.png").is_file()
